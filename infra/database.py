@@ -1,0 +1,141 @@
+"""The database engine, what is asked of a server before it is trusted, and the schema's way to its newest version.
+
+Every statement of the program runs on PostgreSQL 15 or newer, in UTC, READ COMMITTED.
+"""
+
+import functools
+
+import tenacity
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from domain.errors import AttributionError, TryLater
+from infra.retries import LOCK_NOT_AVAILABLE, sqlstate_of
+
+SERVER_VERSION_MIN = 15
+#: Any constant nobody else uses: two migrators meet on it.
+_MIGRATION_LOCK = 0x50415F4D49475254
+_MIGRATION_LOCK_WAIT_S = 60
+_MIGRATION_ATTEMPTS_MAX = 20
+
+
+class ServerUnfit(AttributionError):
+    """The database server cannot be used as it is; the message says what to change."""
+
+
+def make_engine(
+    url: str,
+    *,
+    application_name: str,
+    pool_size: int = 5,
+    statement_timeout_s: float | None = None,
+    connect_timeout_s: int = 5,
+    pre_ping: bool = True,
+) -> Engine:
+    """An engine on psycopg 3 that connects on first use and never holds more than `pool_size` connections.
+
+    `pre_ping` costs a round trip per checkout: hot paths turn it off and retry instead. A peer that vanishes
+    without a word is noticed after about a minute.
+    """
+    address = make_url(url)
+    options = [str(address.query.get("options", "")), "-c timezone=UTC"]
+    if statement_timeout_s is not None:
+        options.append(f"-c statement_timeout={round(statement_timeout_s * 1000)}")
+    return create_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_use_lifo=True,
+        pool_pre_ping=pre_ping,
+        hide_parameters=True,
+        connect_args={
+            "application_name": application_name,
+            "connect_timeout": connect_timeout_s,
+            "options": " ".join(filter(None, options)),
+            "keepalives": 1,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        },
+    )
+
+
+def check_server(engine: Engine) -> list[str]:
+    """Warnings about a server that may forget what it confirmed; empty for a fit one.
+
+    Raises `ServerUnfit` for a version below 15 and for a read-only server (a replica, a failover gone half way).
+    """
+    with engine.connect() as connection:
+        version = int(_setting(connection, "server_version_num")) // 10_000
+        if version < SERVER_VERSION_MIN:
+            raise ServerUnfit(f"PostgreSQL {version} is too old; use version {SERVER_VERSION_MIN} or newer")
+        if (
+            connection.scalar(text("select pg_is_in_recovery()"))
+            or _setting(connection, "transaction_read_only") == "on"
+        ):
+            raise ServerUnfit("the database is read-only; point DATABASE_URL at the primary server")
+        return [
+            f"{name} is off: an event answered with 200 could be lost in a crash; turn it on in the server's settings"
+            for name in ("fsync", "synchronous_commit", "full_page_writes")
+            if _setting(connection, name) == "off"
+        ]
+
+
+def _setting(connection: Connection, name: str) -> str:
+    return str(connection.scalar(text("select current_setting(:name)"), {"name": name}))
+
+
+def migrations_config() -> Config:
+    """Alembic's configuration; there is no file of it."""
+    config = Config()
+    config.set_main_option("script_location", "infra:migrations")
+    return config
+
+
+def migrations_current(engine: Engine) -> bool:
+    """Whether the schema is at exactly the version this code was written for."""
+    with engine.connect() as connection:
+        return set(MigrationContext.configure(connection).get_current_heads()) == _heads()
+
+
+@functools.cache
+def _heads() -> frozenset[str]:
+    return frozenset(ScriptDirectory.from_config(migrations_config()).get_heads())
+
+
+def upgrade_to_head(engine: Engine) -> None:
+    """Bring the schema to the newest version; free where it is there already.
+
+    Two migrators wait for each other. A migration that cannot get its table lock in time gives way to the traffic
+    and is tried again. Raises `TryLater` when another migrator holds on for more than a minute.
+    """
+    policy = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda error: sqlstate_of(error) == LOCK_NOT_AVAILABLE),
+        stop=tenacity.stop_after_attempt(_MIGRATION_ATTEMPTS_MAX),
+        wait=tenacity.wait_exponential_jitter(initial=0.1, max=3),
+        reraise=True,
+    )
+    with engine.connect() as connection:
+        # Detached: what migrations set on their session must not come back from the pool.
+        connection.detach()
+        _lock_out_other_migrators(connection)
+        config = migrations_config()
+        config.attributes["connection"] = connection
+        policy(command.upgrade, config, "head")
+
+
+def _lock_out_other_migrators(connection: Connection) -> None:
+    """Taken for the session: it ends with the connection, however that comes about."""
+    try:
+        with connection.begin():
+            connection.execute(text(f"set local lock_timeout = '{_MIGRATION_LOCK_WAIT_S}s'"))
+            connection.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+    except DBAPIError as error:
+        if sqlstate_of(error) != LOCK_NOT_AVAILABLE:
+            raise
+        raise TryLater("another process is migrating the database and does not finish; try again later") from error
