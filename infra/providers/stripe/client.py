@@ -1,0 +1,107 @@
+"""What an event left out, fetched from Stripe's API: the rest of an invoice's lines, or of a subscription's items.
+
+One call reads every page. Nothing here waits long: what Stripe cannot answer now is TryLater, and the inbox row
+carries the time of the next attempt.
+"""
+
+import re
+from typing import Any, Final
+
+import stripe
+
+from domain.errors import CannotProcess, TryLater
+
+#: The version whose shapes the tests hold; without it, an account's default or a newer SDK would choose another.
+API_VERSION: Final = "2026-03-25.dahlia"
+API_BASE: Final = "https://api.stripe.com"
+
+_KEY: Final = re.compile(r"[A-Za-z]+_[A-Za-z0-9]+", re.ASCII)
+_PAGE_LIMIT: Final = 100
+_PAGES_MAX: Final = 100
+
+RawObject = dict[str, Any]
+
+
+class StripeApi:
+    """Stripe's API with one secret key. Safe to share between threads."""
+
+    def __init__(
+        self,
+        api_key: str,
+        api_base: str = API_BASE,
+        *,
+        timeout_s: tuple[float, float] = (3.0, 10.0),
+        network_retries_max: int = 1,
+    ) -> None:
+        """`timeout_s` is (connect, read), per request; `network_retries_max` the SDK's own quick retries."""
+        self._client = stripe.StripeClient(
+            api_key,
+            stripe_version=API_VERSION,
+            base_addresses={"api": api_base.rstrip("/")},
+            max_network_retries=network_retries_max,
+            http_client=stripe.RequestsClient(timeout=timeout_s),
+        )
+
+    def fetch_invoice_lines(self, invoice_key: str) -> list[RawObject]:
+        """Every line of an invoice as Stripe renders it at `API_VERSION`, in the invoice's order.
+
+        Raises TryLater where Stripe is out of reach, busy, failing or refuses the key, CannotProcess where it knows
+        no such invoice or the id is not one.
+        """
+        return self._fetch_all(f"/v1/invoices/{_checked(invoice_key)}/lines", {})
+
+    def fetch_subscription_items(self, subscription_key: str) -> list[RawObject]:
+        """Every item of a subscription, like `fetch_invoice_lines`: as it is now, not as an event saw it."""
+        return self._fetch_all("/v1/subscription_items", {"subscription": _checked(subscription_key)})
+
+    def _fetch_all(self, path: str, params: RawObject) -> list[RawObject]:
+        found: list[RawObject] = []
+        for _ in range(_PAGES_MAX):
+            page = self._get(path, {**params, "limit": _PAGE_LIMIT})
+            objects = page.get("data")
+            if not isinstance(objects, list) or not all(isinstance(entry, dict) for entry in objects):
+                raise CannotProcess(f"Stripe answered {path} with something other than a list")
+            found += objects
+            if not page.get("has_more"):
+                return found
+            params = {**params, "starting_after": _last_key(objects, path)}
+        raise CannotProcess(f"Stripe's list at {path} has no end: {len(found)} objects in {_PAGES_MAX} pages")
+
+    def _get(self, path: str, params: RawObject) -> RawObject:
+        try:
+            answer = self._client.raw_request("get", path, **params)
+        except stripe.StripeError as error:
+            raise _sorted_out(error, path) from error
+        content: object = answer.data
+        if not isinstance(content, dict):
+            raise CannotProcess(f"Stripe answered {path} with something other than an object")
+        return content
+
+
+def _checked(key: str) -> str:
+    """Ids come from event bodies and go into a path: anything else than an id's letters is refused."""
+    if len(key) > 255 or not _KEY.fullmatch(key):
+        raise CannotProcess("not an id that Stripe would give")
+    return key
+
+
+def _last_key(objects: list[RawObject], path: str) -> str:
+    last = objects[-1].get("id") if objects else None
+    if not isinstance(last, str):
+        raise CannotProcess(f"Stripe promised more at {path} without an object to go on from")
+    return last
+
+
+def _sorted_out(error: stripe.StripeError, path: str) -> TryLater | CannotProcess:
+    """By what to do next. A refused key is for an operator to mend, and the event waits for it, visible."""
+    match error:
+        case stripe.AuthenticationError() | stripe.PermissionError():
+            return TryLater(f"Stripe refused STRIPE_API_KEY for {path}")
+        case stripe.RateLimitError():
+            return TryLater(f"Stripe asked to slow down at {path}")
+        case stripe.APIConnectionError():
+            return TryLater(f"Stripe could not be reached at {path}")
+    status = error.http_status
+    if status is None or status >= 500 or status in (408, 409, 425, 429):
+        return TryLater(f"Stripe failed at {path} with status {status}")
+    return CannotProcess(f"Stripe refused {path} with status {status}")
