@@ -5,6 +5,7 @@ Everything here loses nothing: the parts of a split always add up to the whole, 
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.errors import Rejected
@@ -40,6 +41,17 @@ _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,4})?", re.ASCII)
 _CURRENCY = re.compile(r"[a-z]{3}", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount together with its currency (three letters, lower case)."""
+
+    amount_minor: int
+    currency: str
+
+    def __str__(self) -> str:
+        return format_money(self.amount_minor, self.currency)
+
+
 def split_proportionally(total: int, weights: Sequence[int]) -> list[int]:
     """Split `total` over `weights` by largest remainder; the parts always add up to `total`.
 
@@ -59,9 +71,7 @@ def split_proportionally(total: int, weights: Sequence[int]) -> list[int]:
     sign = -1 if total < 0 else 1
     shares = [divmod(abs(total) * weight, whole) for weight in weights]
     left = abs(total) - sum(part for part, _ in shares)
-    first_served = sorted(
-        range(len(shares)), key=lambda index: (-shares[index][1], index)
-    )[:left]
+    first_served = sorted(range(len(shares)), key=lambda index: (-shares[index][1], index))[:left]
     raised = set(first_served)
     return [sign * (part + (index in raised)) for index, (part, _) in enumerate(shares)]
 
@@ -100,9 +110,7 @@ def parse_percent(text: object, field: str = "percent") -> Decimal:
     Rejected naming `field`.
     """
     if not isinstance(text, str) or not _PERCENT.fullmatch(text):
-        raise Rejected(
-            'must be a decimal string of up to 4 places, such as "12.5"', field
-        )
+        raise Rejected('must be a decimal string of up to 4 places, such as "12.5"', field)
     percent = Decimal(text)
     if not 0 < percent <= 100:
         raise Rejected("must be more than 0 and at most 100", field)

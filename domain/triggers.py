@@ -1,0 +1,294 @@
+"""Triggers: event -> rules -> action. A trigger is a row of versions; editing makes a new one, nothing is overwritten.
+
+Which version counts depends on the moment judged, never on today: see `in_force`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from domain.errors import Rejected
+from domain.fields import TriggerEvent
+from domain.money import parse_currency, parse_percent
+from domain.problems import UNSTORABLE, Problems, is_storable, listed
+from domain.rule_documents import read_rule, render_rule
+from domain.rules import Rule, is_per_line
+from domain.windows import epoch_ms, parse_moment
+
+_NAME_LENGTH_MAX = 200
+_DESCRIPTION_LENGTH_MAX = 2_000
+_AMOUNT_MAX = 10**15
+_POSITION_MAX = 1_000_000
+_REQUIRED = ("name", "event", "action")
+_KEYS = (*_REQUIRED, "rules", "offer", "position", "exclusive_group", "active", "effective_from")
+#: Parts of an action that are designed and not built yet: refused by name, so that nobody believes they work.
+_NOT_AVAILABLE = ("drip", "limit")
+
+
+@dataclass(frozen=True, slots=True)
+class PercentAction:
+    """Pay a share of what was paid; `percent` is more than 0 and at most 100."""
+
+    percent: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class FlatAction:
+    """Pay a fixed, positive amount in a currency (three letters, lower case)."""
+
+    amount_minor: int
+    currency: str
+
+
+Action = PercentAction | FlatAction
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerDraft:
+    """A trigger as its document describes it, before it has a key and a version."""
+
+    name: str
+    event: TriggerEvent
+    rule: Rule
+    action: Action
+    #: All that partners ever see of a trigger.
+    offer_description: str | None = None
+    #: Among triggers of one exclusive group, the lowest wins.
+    position: int = 0
+    exclusive_group: str | None = None
+    active: bool = True
+    #: Aware UTC; None: from when it is saved.
+    effective_from: datetime | None = None
+
+    def as_version(self, key: str, version: int, saved_at: datetime) -> "Trigger":
+        """The version this draft becomes when it is saved."""
+        return Trigger(
+            key=key,
+            version=version,
+            name=self.name,
+            event=self.event,
+            rule=self.rule,
+            action=self.action,
+            effective_from=self.effective_from or saved_at,
+            offer_description=self.offer_description,
+            position=self.position,
+            exclusive_group=self.exclusive_group,
+            active=self.active,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One version of a trigger."""
+
+    key: str
+    #: Counts from 1; a higher one replaces the lower from its `effective_from` on, which may lie in the past.
+    version: int
+    name: str
+    event: TriggerEvent
+    rule: Rule
+    action: Action
+    effective_from: datetime
+    offer_description: str | None = None
+    position: int = 0
+    exclusive_group: str | None = None
+    active: bool = True
+    #: True: judged per line and paid on the line. False: judged and paid once, on the whole transaction.
+    per_line: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "per_line", is_per_line(self.rule))
+
+
+def parse_trigger(document: object) -> TriggerDraft:
+    """A trigger from the JSON body of `/triggers`. Raises RejectedDocument (a Rejected) with every mistake.
+
+    Actions: `{"type": "percent", "percent": "12.5"}`, `{"type": "flat", "amount": 500, "currency": "usd"}`. Null
+    is as good as leaving an optional field out. Only payments can carry a percentage: every other event is flat.
+    """
+    problems = Problems()
+    if not isinstance(document, Mapping):
+        raise Rejected("must be a JSON object", "body")
+    for key in document:
+        if key not in _KEYS:
+            problems.add(str(key), f"unknown field; a trigger has {listed(_KEYS)}")
+    for key in _REQUIRED:
+        if document.get(key) is None:
+            problems.add(key, "is required")
+    event = _read_event(document.get("event"), problems)
+    name = _read_text(document.get("name"), "name", _NAME_LENGTH_MAX, problems)
+    action = _read_action(document.get("action"), event, problems)
+    draft = TriggerDraft(
+        name=name or "",
+        event=event or TriggerEvent.TRANSACTION_CREATED,
+        rule=read_rule(document.get("rules"), event, "rules", problems),
+        action=action or FlatAction(0, ""),
+        offer_description=_read_offer(document.get("offer"), problems),
+        position=_read_position(document.get("position"), problems),
+        exclusive_group=_read_text(document.get("exclusive_group"), "exclusive_group", _NAME_LENGTH_MAX, problems),
+        active=_read_active(document.get("active"), problems),
+        effective_from=_read_effective_from(document.get("effective_from"), problems),
+    )
+    problems.raise_any()
+    return draft
+
+
+def render_trigger(trigger: Trigger | TriggerDraft) -> dict[str, object]:
+    """The JSON body that `parse_trigger` reads back as an equal draft."""
+    effective_from = trigger.effective_from
+    return {
+        "name": trigger.name,
+        "event": trigger.event.value,
+        "action": render_action(trigger.action),
+        "rules": render_rule(trigger.rule),
+        "offer": {"description": trigger.offer_description},
+        "position": trigger.position,
+        "exclusive_group": trigger.exclusive_group,
+        "active": trigger.active,
+        "effective_from": None if effective_from is None else epoch_ms(effective_from),
+    }
+
+
+def render_action(action: Action) -> dict[str, object]:
+    """An action as the trigger's JSON writes it."""
+    match action:
+        case PercentAction(percent):
+            return {"type": "percent", "percent": format(percent, "f")}
+        case FlatAction(amount_minor, currency):
+            return {"type": "flat", "amount": amount_minor, "currency": currency}
+
+
+def change_trigger(current: Trigger, changes: object) -> TriggerDraft:
+    """The draft of the next version: `current` with some fields of its JSON body replaced.
+
+    The new version counts from when it is saved, unless the changes name an `effective_from` of their own. Raises
+    RejectedDocument with every mistake.
+    """
+    if not isinstance(changes, Mapping):
+        raise Rejected("must be a JSON object", "body")
+    return parse_trigger({**render_trigger(current), "effective_from": None, **changes})
+
+
+def in_force(versions: Iterable[Trigger], at: datetime) -> Trigger | None:
+    """Of one trigger's versions the one that counts at a moment; None before the first, and while it is inactive.
+
+    The latest saved among those in effect by then: a later version that reaches back replaces what it reaches.
+    """
+    in_effect = [version for version in versions if version.effective_from <= at]
+    latest = max(in_effect, key=lambda version: version.version, default=None)
+    return latest if latest is not None and latest.active else None
+
+
+def resolve_exclusive(fired: Sequence[Trigger]) -> tuple[tuple[Trigger, ...], tuple[Trigger, ...]]:
+    """Which of the triggers that fired on the same thing pay, and which give way, both in the order given.
+
+    Of one exclusive group only the first by position, then by key, pays. What they would pay is never compared: a
+    percentage and a flat amount have no common measure. Triggers without a group all pay.
+    """
+    winners: dict[str, Trigger] = {}
+    for trigger in sorted(fired, key=lambda each: (each.position, each.key)):
+        if trigger.exclusive_group is not None:
+            winners.setdefault(trigger.exclusive_group, trigger)
+    kept = [each for each in fired if each.exclusive_group is None or winners[each.exclusive_group] is each]
+    dropped = [each for each in fired if each.exclusive_group is not None and winners[each.exclusive_group] is not each]
+    return tuple(kept), tuple(dropped)
+
+
+def _read_event(value: object, problems: Problems) -> TriggerEvent | None:
+    if isinstance(value, str) and value in list(TriggerEvent):
+        return TriggerEvent(value)
+    if value is not None:
+        problems.add("event", f"must be {listed([event.value for event in TriggerEvent])}")
+    return None
+
+
+def _read_action(value: object, event: TriggerEvent | None, problems: Problems) -> Action | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        problems.add("action", 'must be an object such as {"type": "percent", "percent": "10"}')
+        return None
+    for part in _NOT_AVAILABLE:
+        if value.get(part) is not None:
+            problems.add(f"action.{part}", f"{part} is not available yet")
+    kind = value.get("type")
+    if kind == "percent":
+        if event is not None and event is not TriggerEvent.TRANSACTION_CREATED:
+            problems.add("action.type", f"must be flat: {event} carries no payment to take a percentage of")
+        return _read_percent_action(value, problems)
+    if kind == "flat":
+        return _read_flat_action(value, problems)
+    problems.add("action.type", "must be percent or flat")
+    return None
+
+
+def _read_percent_action(value: Mapping[object, object], problems: Problems) -> Action | None:
+    _refuse_unknown(value, "action", ("type", "percent", *_NOT_AVAILABLE), problems)
+    try:
+        return PercentAction(parse_percent(value.get("percent"), "action.percent"))
+    except Rejected as error:
+        problems.add("action.percent", str(error))
+        return None
+
+
+def _read_flat_action(value: Mapping[object, object], problems: Problems) -> Action | None:
+    _refuse_unknown(value, "action", ("type", "amount", "currency", *_NOT_AVAILABLE), problems)
+    amount_minor = value.get("amount")
+    if not isinstance(amount_minor, int) or isinstance(amount_minor, bool) or not 0 < amount_minor <= _AMOUNT_MAX:
+        problems.add("action.amount", "must be a positive whole number of minor units, such as 500 for 5.00 USD")
+        amount_minor = 0
+    try:
+        return FlatAction(amount_minor, parse_currency(value.get("currency"), "action.currency"))
+    except Rejected as error:
+        problems.add("action.currency", str(error))
+        return None
+
+
+def _read_offer(value: object, problems: Problems) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        problems.add("offer", 'must be an object such as {"description": "20 % of Inbox"}')
+        return None
+    _refuse_unknown(value, "offer", ("description",), problems)
+    return _read_text(value.get("description"), "offer.description", _DESCRIPTION_LENGTH_MAX, problems)
+
+
+def _read_position(value: object, problems: Problems) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _POSITION_MAX:
+        problems.add("position", f"must be a whole number from 0 to {_POSITION_MAX:,}")
+        return 0
+    return value
+
+
+def _read_active(value: object, problems: Problems) -> bool:
+    if value is not None and not isinstance(value, bool):
+        problems.add("active", "must be true or false")
+    return value is not False
+
+
+def _read_effective_from(value: object, problems: Problems) -> datetime | None:
+    return None if value is None else parse_moment(value, "effective_from", problems)
+
+
+def _read_text(value: object, path: str, length_max: int, problems: Problems) -> str | None:
+    """A text without the white space around it; None where there is none, or after noting what is wrong."""
+    if value is None:
+        return None
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or len(text) > length_max:
+        problems.add(path, f"must be a text of 1 to {length_max:,} characters")
+        return None
+    if not is_storable(text):
+        problems.add(path, UNSTORABLE)
+        return None
+    return text
+
+
+def _refuse_unknown(value: Mapping[object, object], path: str, known: Sequence[str], problems: Problems) -> None:
+    for key in value:
+        if key not in known:
+            problems.add(f"{path}.{key}", f"unknown field; {path} has {listed(known)}")
