@@ -16,6 +16,21 @@ from domain.rule_documents import read_rule, render_rule
 from domain.rules import Rule, is_per_line
 from domain.windows import epoch_ms, parse_moment
 
+__all__ = (
+    "Action",
+    "FlatAction",
+    "PercentAction",
+    "Trigger",
+    "TriggerDraft",
+    "TriggerEvent",
+    "change_trigger",
+    "in_force",
+    "parse_trigger",
+    "render_action",
+    "render_trigger",
+    "resolve_exclusive",
+)
+
 _NAME_LENGTH_MAX = 200
 _DESCRIPTION_LENGTH_MAX = 2_000
 _AMOUNT_MAX = 10**15
@@ -50,7 +65,7 @@ class TriggerDraft:
 
     name: str
     event: TriggerEvent
-    rule: Rule
+    rules: Rule
     action: Action
     #: All that partners ever see of a trigger.
     offer_description: str | None = None
@@ -68,7 +83,7 @@ class TriggerDraft:
             version=version,
             name=self.name,
             event=self.event,
-            rule=self.rule,
+            rules=self.rules,
             action=self.action,
             effective_from=self.effective_from or saved_at,
             offer_description=self.offer_description,
@@ -87,7 +102,7 @@ class Trigger:
     version: int
     name: str
     event: TriggerEvent
-    rule: Rule
+    rules: Rule
     action: Action
     effective_from: datetime
     offer_description: str | None = None
@@ -98,7 +113,7 @@ class Trigger:
     per_line: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "per_line", is_per_line(self.rule))
+        object.__setattr__(self, "per_line", is_per_line(self.rules))
 
 
 def parse_trigger(document: object) -> TriggerDraft:
@@ -122,7 +137,7 @@ def parse_trigger(document: object) -> TriggerDraft:
     draft = TriggerDraft(
         name=name or "",
         event=event or TriggerEvent.TRANSACTION_CREATED,
-        rule=read_rule(document.get("rules"), event, "rules", problems),
+        rules=read_rule(document.get("rules"), event, "rules", problems),
         action=action or FlatAction(0, ""),
         offer_description=_read_offer(document.get("offer"), problems),
         position=_read_position(document.get("position"), problems),
@@ -141,7 +156,7 @@ def render_trigger(trigger: Trigger | TriggerDraft) -> dict[str, object]:
         "name": trigger.name,
         "event": trigger.event.value,
         "action": render_action(trigger.action),
-        "rules": render_rule(trigger.rule),
+        "rules": render_rule(trigger.rules),
         "offer": {"description": trigger.offer_description},
         "position": trigger.position,
         "exclusive_group": trigger.exclusive_group,
