@@ -1,0 +1,1 @@
+"""The receiver: verify, store, commit, acknowledge. No rule lives here."""
