@@ -117,7 +117,7 @@ def upgrade_to_head(engine: Engine) -> None:
     policy = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: sqlstate_of(error) == LOCK_NOT_AVAILABLE),
         stop=tenacity.stop_after_attempt(_MIGRATION_ATTEMPTS_MAX),
-        wait=tenacity.wait_exponential_jitter(initial=0.1, max=3),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=3),
         reraise=True,
     )
     with engine.connect() as connection:

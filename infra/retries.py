@@ -92,7 +92,7 @@ def retry_transient_database(
     policy = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
         stop=tenacity.stop_after_attempt(attempts_max),
-        wait=tenacity.wait_exponential_jitter(initial=0.02, exp_base=4, max=1.0, jitter=0.05),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.02, exp_base=4, max=1.0, jitter=0.05),
         before_sleep=before_sleep,
         sleep=sleep,
         reraise=True,
