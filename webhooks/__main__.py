@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -37,6 +38,8 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logging("web", never_block=True)
+    # Every look at the migrations would log two lines.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     uvloop.run(_serve(settings))
     return 0
 

@@ -45,8 +45,9 @@ class Stored(StrEnum):
 class BatchReport:
     """One finished batch, for counters and the log."""
 
+    #: Event keys.
     accepted: Sequence[str]
-    duplicate_count: int
+    duplicates: Sequence[str]
     unavailable_count: int
     commit_s: float
     error: str | None
@@ -209,12 +210,12 @@ class _Flusher(threading.Thread):
         """Whatever happens, the callers are told, and this thread stays: without it nothing would be stored again."""
         try:
             self._flush(batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the thread is all that stores anything
             _log.exception("flusher.failed", row_count=len(batch))
             self._busy_since_s = None
             self._writer.close()
             self._batcher.answer((waiting, Stored.UNAVAILABLE) for waiting in batch)
-            self._batcher.report(BatchReport((), 0, len(batch), 0.0, type(error).__name__))
+            self._batcher.report(BatchReport((), (), len(batch), 0.0, type(error).__name__))
 
     def _connect(self) -> bool:
         """A batch is taken with a connection in hand only, so that a dead server does not cost rows their turn."""
@@ -254,11 +255,10 @@ def _outcomes(key: tuple[str, str], waiting: Sequence[_Waiting], result: Written
 
 
 def _summary(outcomes: Sequence[tuple[_Waiting, Stored]], commit_s: float, refused: Refused) -> BatchReport:
-    kinds = [stored for _, stored in outcomes]
     return BatchReport(
         accepted=[waiting.row.event_key for waiting, stored in outcomes if stored is Stored.ACCEPTED],
-        duplicate_count=kinds.count(Stored.DUPLICATE),
-        unavailable_count=kinds.count(Stored.UNAVAILABLE),
+        duplicates=[waiting.row.event_key for waiting, stored in outcomes if stored is Stored.DUPLICATE],
+        unavailable_count=sum(stored is Stored.UNAVAILABLE for _, stored in outcomes),
         commit_s=commit_s,
         error=next(iter(refused.values()), None),
     )

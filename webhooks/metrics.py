@@ -1,5 +1,6 @@
 """What the receiver counts. Labels come from fixed sets only: no header, path or body may make a new series."""
 
+import functools
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,12 +19,15 @@ class Metrics:
             ("provider", "status", "reason"),
             registry=self.registry,
         )
+        # Looking a child up by its labels costs more than counting.
+        self._delivery_child = functools.cache(lambda labels: self._deliveries.labels(*labels))
         self._secrets = Counter(
             "webhook_verified",
             "Verified deliveries by the fingerprint of the secret that matched",
             ("provider", "secret_fingerprint"),
             registry=self.registry,
         )
+        self._secret_child = functools.cache(lambda labels: self._secrets.labels(*labels))
         self._skew = Histogram(
             "webhook_clock_skew_seconds",
             "Our clock minus the sender's signed time, of verified deliveries",
@@ -53,17 +57,17 @@ class Metrics:
 
     def delivery(self, provider: str, status: str, reason: str) -> None:
         """Count one answered delivery."""
-        self._deliveries.labels(provider, status, reason).inc()
+        self._delivery_child((provider, status, reason)).inc()
 
     def verified(self, provider: str, fingerprint: str, skew_s: float | None) -> None:
         """Count one believed delivery."""
-        self._secrets.labels(provider, fingerprint).inc()
+        self._secret_child((provider, fingerprint)).inc()
         if skew_s is not None:
             self._skew.observe(skew_s)
 
     def batch(self, report: BatchReport) -> None:
         """Count one finished batch."""
-        self._batch_rows.observe(len(report.accepted) + report.duplicate_count + report.unavailable_count)
+        self._batch_rows.observe(len(report.accepted) + len(report.duplicates) + report.unavailable_count)
         self._commit.observe(report.commit_s)
         if report.unavailable_count:
             self._batch_errors.inc()

@@ -7,21 +7,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
-import structlog
-
 from webhooks.answers import ACCEPTED, DUPLICATE, GET_ONLY, Answer, Send, plain, refusal
 from webhooks.batcher import Batcher, Stored
 from webhooks.doors import Admit, Door, Headers, TurnedAway
 from webhooks.health import Health
 from webhooks.metrics import Metrics
 from webhooks.reading import BODY_BYTES_MAX, ClientGone, InFlight, Receive, read_body
+from webhooks.refusal_log import RefusalLog
 
 Scope = MutableMapping[str, Any]
 
 #: Digits of a `Content-Length` that is still worth converting.
 _LENGTH_DIGITS_MAX = 9
-
-_log = structlog.get_logger()
 
 
 class Receiver:
@@ -40,6 +37,7 @@ class Receiver:
         self._health = health
         self._metrics = metrics
         self._clock = clock
+        self._refusals = RefusalLog()
         self._in_flight = in_flight = InFlight()
         metrics.gauge("webhook_in_flight", "Deliveries being answered", lambda: in_flight.count)
         metrics.gauge("webhook_in_flight_bytes", "Bytes of their bodies", lambda: in_flight.bytes_held)
@@ -82,7 +80,7 @@ class Receiver:
                 self._in_flight.count -= 1
         if isinstance(outcome, TurnedAway):
             self._metrics.delivery(door.provider, str(outcome.status), outcome.reason)
-            _log.info("delivery.refused", provider=door.provider, status=outcome.status, reason=outcome.reason)
+            self._refusals.refused(door.provider, outcome.status, outcome.reason)
             return refusal(outcome.status)
         self._metrics.delivery(door.provider, "200", outcome.value)
         return ACCEPTED if outcome is Stored.ACCEPTED else DUPLICATE

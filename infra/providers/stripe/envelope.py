@@ -80,7 +80,7 @@ def _refuse_repeated_keys(body: bytes, tree: object) -> None:
 
     Only an escaped colon in a string could hide that; such a body is looked at key by key.
     """
-    if b"\\u003" in body:
+    if b"\\" in body and b"\\u003" in body:
         json.loads(body, object_pairs_hook=_refuse_repeats)
     elif msgspec.json.encode(tree).count(b":") != body.count(b":"):
         raise MalformedEvent("a key is there twice")
