@@ -5,6 +5,7 @@ value. With `never_block`, a reader that stops reading costs lines, which are co
 """
 
 import atexit
+import functools
 import logging
 import os
 import re
@@ -35,6 +36,8 @@ _SECRET_VALUES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(://[^/\s:@]*):[^/\s@]+@"), r"\1:[redacted]@"),
     (re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), r"\1 [redacted]"),
 )
+#: One look that, with `isprintable`, clears most values of all of the above and below.
+_WORTH_A_LOOK = re.compile(r"whsec_|[sr]k_|live_|test_|://|[Bb](?i:asic|earer)\s")
 #: Controls, line and paragraph separators, and the marks that reverse the direction of text.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _UNPRINTABLE_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -125,6 +128,8 @@ def _write_whole(fd: int, line: str) -> bool:
 def _strip_and_redact(
     text: str, unprintable: re.Pattern[str] = _UNPRINTABLE, length_max: int = _TEXT_LENGTH_MAX
 ) -> str:
+    if len(text) <= length_max and text.isprintable() and not _WORTH_A_LOOK.search(text):
+        return text
     # Cut twice: a secret across the first cut would no longer look like one.
     text = unprintable.sub(" ", text[: 2 * length_max])
     for pattern, replacement in _SECRET_VALUES:
@@ -132,33 +137,38 @@ def _strip_and_redact(
     return text if len(text) <= length_max else f"{text[:length_max]}..."
 
 
+@functools.lru_cache(maxsize=4096)
+def _clean_key(key: str) -> tuple[str, bool]:
+    """The key as it may be written, and whether its name says that the value is secret."""
+    return _strip_and_redact(key), _SECRET_KEY.search(key) is not None
+
+
 def _clean(value: object, depth: int = 0) -> object:
     """The value with secrets and control characters out, of JSON's own types only."""
+    if isinstance(value, str):
+        return _strip_and_redact(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping) and depth < _DEPTH_MAX:
-        return {_strip_and_redact(str(key)): _clean_entry(str(key), entry, depth + 1) for key, entry in value.items()}
+        return dict(_clean_entry(str(key), entry, depth + 1) for key, entry in value.items())
     if isinstance(value, list | tuple | set | frozenset) and depth < _DEPTH_MAX:
         return [_clean(entry, depth + 1) for entry in value]
     return _strip_and_redact(str(value))
 
 
-def _clean_entry(key: str, value: object, depth: int = 0) -> object:
-    if value is not None and _SECRET_KEY.search(key):
-        return "[redacted]"
+def _clean_entry(key: str, value: object, depth: int = 0) -> tuple[str, object]:
+    name, is_secret = _clean_key(key)
+    if is_secret and value is not None:
+        return name, "[redacted]"
     if key in ("exception", "stack"):
-        return _strip_and_redact(str(value), _UNPRINTABLE_BUT_LAYOUT, _TRACEBACK_LENGTH_MAX)
-    return _clean(value, depth)
+        return name, _strip_and_redact(str(value), _UNPRINTABLE_BUT_LAYOUT, _TRACEBACK_LENGTH_MAX)
+    return name, _clean(value, depth)
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Processor: take secrets and control characters out of all values, and out of keys."""
-    return {
-        key if key.startswith("_") else _strip_and_redact(key): value
-        if key.startswith("_")
-        else _clean_entry(key, value)
-        for key, value in event.items()
-    }
+    # structlog's own entries, which start with an underscore, never reach a line.
+    return dict((key, value) if key.startswith("_") else _clean_entry(key, value) for key, value in event.items())
 
 
 class _SinkLogger:

@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from infra.database import (
@@ -29,6 +29,10 @@ def empty_engine(empty_database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+def with_options(url: str, options: str) -> str:
+    return make_url(url).update_query_dict({"options": options}).render_as_string(hide_password=False)
+
+
 def setting(engine: Engine, name: str) -> str:
     with engine.connect() as connection:
         return str(connection.scalar(text("select current_setting(:name)"), {"name": name}))
@@ -45,7 +49,7 @@ def test_a_session_is_in_utc_named_and_bounded(database_url: str) -> None:
 
 def test_options_in_the_address_are_kept(database_url: str) -> None:
     """What an operator put into the URL's options holds beside ours."""
-    engine = make_engine(f"{database_url}?options=-c%20work_mem%3D5MB", application_name="tests")
+    engine = make_engine(with_options(database_url, "-c work_mem=5MB"), application_name="tests")
     assert (setting(engine, "work_mem"), setting(engine, "TimeZone")) == ("5MB", "UTC")
     engine.dispose()
 
@@ -84,7 +88,7 @@ def test_a_fit_server_has_no_warnings(engine: Engine) -> None:
 
 def test_a_forgetful_server_is_warned_of(database_url: str) -> None:
     """With synchronous_commit off, a crash could take back an acknowledged event: the check says so."""
-    engine = make_engine(f"{database_url}?options=-c%20synchronous_commit%3Doff", application_name="tests")
+    engine = make_engine(with_options(database_url, "-c synchronous_commit=off"), application_name="tests")
     (warning,) = check_server(engine)
     assert warning.startswith("synchronous_commit is off")
     engine.dispose()
@@ -92,7 +96,7 @@ def test_a_forgetful_server_is_warned_of(database_url: str) -> None:
 
 def test_a_read_only_server_is_refused(database_url: str) -> None:
     """A server that takes no writes is found out before anything starts."""
-    engine = make_engine(f"{database_url}?options=-c%20default_transaction_read_only%3Don", application_name="tests")
+    engine = make_engine(with_options(database_url, "-c default_transaction_read_only=on"), application_name="tests")
     with pytest.raises(ServerUnfit, match="read-only"):
         check_server(engine)
     engine.dispose()
