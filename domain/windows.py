@@ -125,7 +125,7 @@ def parse_span(value: object, path: str, problems: Problems, least: int = 0) -> 
         )
         return None
     months, days = _SPAN_UNITS[unit]
-    if not least <= count <= _SPAN_DAYS_MAX // (months * 30 + days):
+    if not least <= count <= _SPAN_DAYS_MAX * 12 // (months * 365 + days * 12):
         problems.add(path, f"must be from {least} {unit} to 100 years")
         return None
     return Span(months * count, days * count)
