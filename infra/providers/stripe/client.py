@@ -34,12 +34,13 @@ class StripeApi:
         network_retries_max: int = 1,
     ) -> None:
         """`timeout_s` is (connect, read), per request; `network_retries_max` the SDK's own quick retries."""
+        self._http = stripe.RequestsClient(timeout=timeout_s)
         self._client = stripe.StripeClient(
             api_key,
             stripe_version=API_VERSION,
             base_addresses={"api": api_base.rstrip("/")},
             max_network_retries=network_retries_max,
-            http_client=stripe.RequestsClient(timeout=timeout_s),
+            http_client=self._http,
         )
 
     def fetch_invoice_lines(self, invoice_key: str) -> list[RawObject]:
@@ -53,6 +54,10 @@ class StripeApi:
     def fetch_subscription_items(self, subscription_key: str) -> list[RawObject]:
         """Every item of a subscription, like `fetch_invoice_lines`: as it is now, not as an event saw it."""
         return self._fetch_all("/v1/subscription_items", {"subscription": _checked(subscription_key)})
+
+    def close(self) -> None:
+        """Let go of this thread's connections."""
+        self._http.close()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
 
     def _fetch_all(self, path: str, params: RawObject) -> list[RawObject]:
         found: list[RawObject] = []

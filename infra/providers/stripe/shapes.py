@@ -16,6 +16,9 @@ Minor = Annotated[int, Meta(ge=-(10**15), le=10**15)]
 #: Unix seconds that a datetime can hold.
 Second = Annotated[int, Meta(ge=0, le=253_402_300_799)]
 
+#: An ISO 4217 code; Stripe writes it in lower case.
+Currency = Annotated[str, Meta(min_length=3, max_length=3)]
+
 ObjectT = TypeVar("ObjectT")
 
 
@@ -68,7 +71,7 @@ class Price(Shape):
     id: Key | None = None
     product: Key | None = None
     unit_amount: Minor | None = None
-    currency: str | None = None
+    currency: Currency | None = None
     transform_quantity: Packaging | None = None
 
 
@@ -78,7 +81,7 @@ class Plan(Shape, rename={"unit_amount": "amount", "transform_quantity": "transf
     id: Key | None = None
     product: Key | None = None
     unit_amount: Minor | None = None
-    currency: str | None = None
+    currency: Currency | None = None
     transform_quantity: Packaging | None = None
 
 
@@ -107,7 +110,7 @@ class Subscription(Shape):
     items: Items | None = None
     plan: Plan | None = None
     quantity: Minor | None = None
-    currency: str | None = None
+    currency: Currency | None = None
     ended_at: Second | None = None
     canceled_at: Second | None = None
     metadata: dict[str, str] | None = None
@@ -221,7 +224,7 @@ class Invoice(Shape):
     """An invoice. 2016 has `paid` and no `status`; basil and later have only `status`."""
 
     id: Key
-    currency: Annotated[str, Meta(min_length=3, max_length=3)]
+    currency: Currency
     lines: Lines
     object: str = "invoice"
     customer: Key | None = None

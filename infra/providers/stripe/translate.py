@@ -70,8 +70,11 @@ def translate(
         return translator(without_nul(body), source)
     except RecursionError:
         raise Unreadable("nested too deeply - at `$`") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Unreadable(str(error)) from error
+    except UnicodeDecodeError:
+        raise Unreadable("not UTF-8 - at `$`") from None
+    except msgspec.MsgspecError as error:
+        # Without positions in lists, so that one fault is one group of dead letters.
+        raise Unreadable(re.sub(r"\[\d+\]", "[...]", str(error))) from error
 
 
 def without_nul(body: bytes) -> bytes:
@@ -110,6 +113,12 @@ def _change(event: shapes.Event[ObjectT]) -> shapes.Change[ObjectT] | NotUsed:
 def _expect_object(found: str, expected: str) -> None:
     if found != expected:
         raise Unreadable(f"Expected object `{expected}` - at `$.data.object.object`")
+
+
+def _currency(code: str) -> str:
+    if not (code.isascii() and code.isalpha()):
+        raise Unreadable("Impossible currency - at `$.data.object`")
+    return code.lower()
 
 
 # --- customers
@@ -226,9 +235,9 @@ def _items_of(subscription: shapes.Subscription) -> list[shapes.Item]:
 def _subscription_currency(subscription: shapes.Subscription, items: Sequence[shapes.Item]) -> str | None:
     """Top level from 2022 on, before that only with the price or the plan."""
     if subscription.currency:
-        return subscription.currency.lower()
+        return _currency(subscription.currency)
     terms = (item.price or item.plan for item in items)
-    return next((term.currency.lower() for term in terms if term and term.currency), None)
+    return next((_currency(term.currency) for term in terms if term and term.currency), None)
 
 
 def _merged(items: Sequence[shapes.Item]) -> tuple[SubscriptionItem, ...]:
@@ -339,7 +348,7 @@ def _invoice(body: bytes, source: Source) -> Translation:
             provider_customer_key=invoice.customer,
             source=source,
             paid_at=source.occurred_at if paid_at is None else _moment(paid_at),
-            currency=invoice.currency.lower(),
+            currency=_currency(invoice.currency),
             lines=invoice_lines(invoice),
             lines_missing=invoice.lines.has_more,
             metadata=_metadata(invoice.metadata),

@@ -1,0 +1,103 @@
+"""A Stripe that answers over real HTTP on loopback: lists by page, and whatever trouble a test plans first."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An answer instead of the true one. `delay_s` waits first; a 200 without a body tells the truth, late."""
+
+    status: int = 200
+    delay_s: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked."""
+
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class FakeStripe:
+    """What it holds, what it was asked, and the troubles still to come, one per request."""
+
+    api_base: str
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    troubles: list[Trouble] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    #: Ends every delay, so that stopping never waits.
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def fake_stripe() -> Iterator[FakeStripe]:
+    """A running fake; its `api_base` is where to call it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    fake = FakeStripe(f"http://127.0.0.1:{server.server_port}")
+    server.RequestHandlerClass = _handler(fake)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield fake
+    finally:
+        fake.stopping.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = urlsplit(self.path)
+            query = {name: values[-1] for name, values in parse_qs(asked.query).items()}
+            fake.requests.append(Request(asked.path, query, dict(self.headers.items())))
+            trouble = fake.troubles.pop(0) if fake.troubles else Trouble()
+            fake.stopping.wait(trouble.delay_s)
+            self._answer(trouble, *_truth(fake, asked.path, query))
+
+        def _answer(self, trouble: Trouble, status: int, content: bytes) -> None:
+            if trouble.status != 200 or trouble.body is not None:
+                status, content = trouble.status, trouble.body or _error(trouble.status)
+            try:
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(content)), **trouble.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True  # the caller gave up waiting, as it should
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing: the requests are recorded."""
+
+    return Handler
+
+
+def _truth(fake: FakeStripe, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
+    """One page of a list as Stripe pages: `limit` objects after `starting_after`."""
+    held = fake.lists.get(path)
+    if held is None:
+        return 404, _error(404)
+    after = query.get("starting_after")
+    start = next((index + 1 for index, entry in enumerate(held) if entry.get("id") == after), 0)
+    limit = int(query.get("limit", "10"))
+    page = {"object": "list", "data": held[start : start + limit], "has_more": start + limit < len(held), "url": path}
+    return 200, json.dumps(page).encode()
+
+
+def _error(status: int) -> bytes:
+    kind = "invalid_request_error" if status in (400, 404) else "api_error"
+    return json.dumps({"error": {"type": kind, "message": "planned by the test"}}).encode()

@@ -1,0 +1,179 @@
+"""Fetching what an event left out, from a Stripe that answers over real HTTP."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from domain.errors import CannotProcess, TryLater
+from domain.facts import InvoicePaid
+from infra.providers.stripe.client import API_VERSION, StripeApi
+from infra.providers.stripe.invoice_lines import with_all_lines
+from infra.providers.stripe.translate import translate
+from tests.builders import body, line, stripe_events
+from tests.fake_stripe import FakeStripe, Trouble, fake_stripe
+
+LINES_PATH = "/v1/invoices/in_1/lines"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeStripe]:
+    """A Stripe of our own, on loopback."""
+    with fake_stripe() as running:
+        yield running
+
+
+@pytest.fixture
+def api(fake: FakeStripe) -> Iterator[StripeApi]:
+    """A client of it that does not retry by itself and waits little."""
+    client = StripeApi("sk_test_1", fake.api_base, timeout_s=(2.0, 0.5), network_retries_max=0)
+    yield client
+    client.close()
+
+
+def lines(count: int) -> list[dict[str, Any]]:
+    """Raw lines of in_1, priced 1, 2, 3, ..."""
+    examples = [line(f"prod_{number}", number, subscription="sub_1") for number in range(1, count + 1)]
+    event = stripe_events.invoice_paid("in_1", customer="cus_1", lines=examples)
+    found: list[dict[str, Any]] = event["data"]["object"]["lines"]["data"]
+    return found
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 101, 250])
+def test_every_page_is_fetched_in_order(fake: FakeStripe, api: StripeApi, count: int) -> None:
+    """All lines arrive once and in order, a hundred per request, after the last one seen."""
+    fake.lists[LINES_PATH] = lines(count)
+    assert api.fetch_invoice_lines("in_1") == fake.lists[LINES_PATH]
+    assert len(fake.requests) == max(1, -(-count // 100))
+    assert {request.query["limit"] for request in fake.requests} == {"100"}
+    held = [entry["id"] for entry in fake.lists[LINES_PATH]]
+    assert [request.query.get("starting_after") for request in fake.requests] == [None, *held[99 : count - 1 : 100]]
+
+
+def test_requests_carry_the_key_and_a_pinned_version(fake: FakeStripe, api: StripeApi) -> None:
+    """Stripe is asked in the version whose shapes are tested, with the configured key."""
+    fake.lists[LINES_PATH] = []
+    api.fetch_invoice_lines("in_1")
+    (request,) = fake.requests
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    assert headers["stripe-version"] == API_VERSION
+    assert headers["authorization"] == "Bearer sk_test_1"
+
+
+def test_subscription_items_are_fetched_by_subscription(fake: FakeStripe, api: StripeApi) -> None:
+    """Items are listed for one subscription."""
+    fake.lists["/v1/subscription_items"] = [{"id": "si_1"}, {"id": "si_2"}]
+    assert [entry["id"] for entry in api.fetch_subscription_items("sub_1")] == ["si_1", "si_2"]
+    assert fake.requests[0].query["subscription"] == "sub_1"
+
+
+def test_fetched_lines_complete_an_event(fake: FakeStripe, api: StripeApi) -> None:
+    """An event with ten of its 120 lines translates into all of them once they are fetched."""
+    fake.lists[LINES_PATH] = lines(120)
+    event = stripe_events.invoice_paid("in_1", customer="cus_1", lines=[], has_more=True)
+    event["data"]["object"]["lines"]["data"] = lines(10)
+    filled = with_all_lines(body(event), api.fetch_invoice_lines("in_1"))
+    answer = translate(event["type"], event["id"], datetime(2026, 4, 1, tzinfo=UTC), filled)
+    assert isinstance(answer, tuple)
+    (paid,) = answer
+    assert isinstance(paid, InvoicePaid)
+    assert not paid.lines_missing
+    assert [entry.amount_minor for entry in paid.lines] == list(range(1, 121))
+
+
+@pytest.mark.parametrize("status", [409, 429, 500, 502, 503])
+def test_trouble_that_passes_is_for_later(fake: FakeStripe, api: StripeApi, status: int) -> None:
+    """A busy or failing Stripe postpones the work, and the next call finds everything."""
+    fake.lists[LINES_PATH] = lines(3)
+    fake.troubles.append(Trouble(status))
+    with pytest.raises(TryLater):
+        api.fetch_invoice_lines("in_1")
+    assert len(api.fetch_invoice_lines("in_1")) == 3
+
+
+def test_trouble_between_pages_loses_nothing(fake: FakeStripe, api: StripeApi) -> None:
+    """A rate limit on the second page gives no half list; asked again, all lines come."""
+    fake.lists[LINES_PATH] = lines(150)
+    fake.troubles += [Trouble(), Trouble(429)]
+    with pytest.raises(TryLater, match="slow down"):
+        api.fetch_invoice_lines("in_1")
+    assert len(api.fetch_invoice_lines("in_1")) == 150
+
+
+def test_a_retry_that_stripe_asks_for_is_made_at_once(fake: FakeStripe) -> None:
+    """With `Stripe-Should-Retry` the SDK tries again by itself, once as configured."""
+    fake.lists[LINES_PATH] = lines(2)
+    fake.troubles.append(Trouble(429, headers={"Stripe-Should-Retry": "true"}))
+    client = StripeApi("sk_test_1", fake.api_base, network_retries_max=1)
+    assert len(client.fetch_invoice_lines("in_1")) == 2
+    assert len(fake.requests) == 2
+    client.close()
+
+
+def test_a_slow_stripe_is_given_up_in_time(fake: FakeStripe, api: StripeApi) -> None:
+    """An answer that does not come within the timeout postpones the work."""
+    fake.lists[LINES_PATH] = lines(1)
+    fake.troubles.append(Trouble(delay_s=20.0))
+    started = time.monotonic()
+    with pytest.raises(TryLater, match="could not be reached"):
+        api.fetch_invoice_lines("in_1")
+    assert time.monotonic() - started < 5
+
+
+def test_nobody_listening_is_for_later() -> None:
+    """A Stripe that cannot be reached postpones the work."""
+    with fake_stripe() as gone:
+        address = gone.api_base
+    client = StripeApi("sk_test_1", address, timeout_s=(0.5, 0.5), network_retries_max=0)
+    with pytest.raises(TryLater, match="could not be reached"):
+        client.fetch_invoice_lines("in_1")
+    client.close()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_waits_for_the_operator(fake: FakeStripe, api: StripeApi, status: int) -> None:
+    """A wrong key is mended by a person: the event waits, the message names the setting and never the key."""
+    fake.troubles.append(Trouble(status))
+    with pytest.raises(TryLater, match="STRIPE_API_KEY") as caught:
+        api.fetch_invoice_lines("in_1")
+    assert "sk_test" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 402, 404])
+def test_what_stripe_does_not_know_is_final(fake: FakeStripe, api: StripeApi, status: int) -> None:
+    """No retry helps where Stripe knows no such invoice."""
+    fake.troubles.append(Trouble(status))
+    with pytest.raises(CannotProcess, match=str(status)):
+        api.fetch_invoice_lines("in_1")
+
+
+@pytest.mark.parametrize(
+    "key", ["", "in_1/../../v1/charges", "in_1?x=1", "../in_1", "in_1\n", "in_ä", "in", "in_" * 99]
+)
+def test_only_ids_get_into_a_path(fake: FakeStripe, api: StripeApi, key: str) -> None:
+    """What is not shaped like an id is refused before anything is asked."""
+    for fetch in (api.fetch_invoice_lines, api.fetch_subscription_items):
+        with pytest.raises(CannotProcess, match="not an id"):
+            fetch(key)
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"[]", b'{"data": 7}', b'{"data": [7]}', b'{"data": [], "has_more": true}', b'{"data": [{}], "has_more": 1}'],
+)
+def test_an_answer_that_is_no_list_is_final(fake: FakeStripe, api: StripeApi, answer: bytes) -> None:
+    """A list that is none, or that promises more without an object to go on from, ends in an error, not a loop."""
+    fake.troubles.append(Trouble(body=answer))
+    with pytest.raises(CannotProcess, match=r"something other than|promised more"):
+        api.fetch_invoice_lines("in_1")
+
+
+def test_a_list_without_an_end_is_given_up(fake: FakeStripe, api: StripeApi) -> None:
+    """A hundred pages are more than any invoice has."""
+    fake.troubles += [Trouble(body=b'{"data": [{"id": "il_1"}], "has_more": true}')] * 101
+    with pytest.raises(CannotProcess, match="no end"):
+        api.fetch_invoice_lines("in_1")
+    assert len(fake.requests) == 100

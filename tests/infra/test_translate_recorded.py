@@ -1,0 +1,125 @@
+"""Every recorded Stripe event against what its manifest says it means."""
+
+import json
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.facts import CustomerSeen, InvoicePaid, NotUsed, ProductStatus, SubscriptionSeen
+from infra.providers.stripe.translate import translate
+
+FOLDER = Path(__file__).resolve().parents[3] / "shared" / "payloads" / "stripe"
+ABSENT = "recorded payloads are not part of this checkout (../shared/payloads/stripe)"
+
+#: What DESIGN section 4 decides where a manifest leaves the status open.
+POLICY = {
+    "incomplete": ProductStatus.NONE,
+    "unpaid": ProductStatus.CHURNED,
+    "paused": ProductStatus.CHURNED,
+    "active": ProductStatus.ACTIVE,
+}
+USED = ("customer.created", "customer.updated", "customer.deleted", "invoice.paid", "invoice.payment_succeeded")
+
+
+def manifest() -> list[Any]:
+    """One parameter per recorded file; a single skipped one where there are none."""
+    listing = FOLDER / "manifest.json"
+    if not listing.is_file():
+        return [pytest.param({}, marks=pytest.mark.skip(reason=ABSENT), id="absent")]
+    return [pytest.param(entry, id=entry["file"]) for entry in json.loads(listing.read_bytes())["files"]]
+
+
+def of_kind(kind: str) -> list[Any]:
+    """The files whose type this program uses and whose meaning is of this kind."""
+    return [
+        parameter
+        for parameter in manifest()
+        if parameter.id == "absent"
+        or (is_used(parameter.values[0]["event_type"]) and parameter.values[0]["expect"]["kind"] == kind)
+    ]
+
+
+def is_used(event_type: str) -> bool:
+    """Whether the program reads events of this type."""
+    return event_type in USED or event_type.startswith("customer.subscription.")
+
+
+def translated(entry: Any) -> Any:
+    """What the recorded bytes translate into."""
+    recorded = (FOLDER / entry["file"]).read_bytes()
+    event = json.loads(recorded)
+    answer = translate(event["type"], event["id"], datetime.fromtimestamp(event["created"], UTC), recorded)
+    return answer[0] if isinstance(answer, tuple) else answer
+
+
+@pytest.mark.parametrize("entry", manifest())
+def test_every_recorded_event_is_read_or_not_used(entry: Any) -> None:
+    """No recorded event is unreadable, and exactly the types without a meaning here are not used."""
+    assert isinstance(translated(entry), NotUsed) == (not is_used(entry["event_type"]))
+
+
+@pytest.mark.parametrize("entry", of_kind("subscription"))
+def test_recorded_subscriptions(entry: Any) -> None:
+    """Status, customer, items, currency and end are those the manifest worked out."""
+    seen, expected = translated(entry), entry["expect"]
+    assert isinstance(seen, SubscriptionSeen)
+    status = ProductStatus(expected["status"]) if expected["status"] else POLICY[expected["raw_status"]]
+    assert (seen.status, seen.provider_status) == (status, expected["raw_status"])
+    assert (seen.subscription_key, seen.provider_customer_key) == (expected["subscription"], expected["customer"])
+    assert seen.currency == expected["currency"]
+    assert seen.ended == ("ended_at" in expected)
+    assert seen.effective_at == datetime.fromtimestamp(expected["ended_at"], UTC) if seen.ended else True
+    assert {one.product_key: (one.quantity, one.amount_minor) for one in seen.items} == per_product(expected["items"])
+    assert {price for one in seen.items for price in one.price_keys} == {one["price"] for one in expected["items"]}
+
+
+def per_product(items: list[Any]) -> dict[str, tuple[int, int]]:
+    """Units and money per product; what is metered has no units."""
+    counts: dict[str, int] = defaultdict(int)
+    amounts: dict[str, int] = defaultdict(int)
+    for one in items:
+        counts[one["product"]] += one["quantity"] or 0
+        amounts[one["product"]] += one["unit_amount"] * (one["quantity"] or 0)
+    return {product: (counts[product], amounts[product]) for product in counts}
+
+
+@pytest.mark.parametrize("entry", of_kind("invoice"))
+def test_recorded_invoices(entry: Any) -> None:
+    """Customer, lines, discounts and totals are those the manifest worked out, to the cent."""
+    paid, expected = translated(entry), entry["expect"]
+    assert isinstance(paid, InvoicePaid)
+    assert (paid.invoice_key, paid.provider_customer_key) == (expected["invoice"], expected["customer"])
+    assert paid.currency == expected["currency"] == expected["money"]["currency"]
+    assert [facts_of(one) for one in paid.lines] == [facts_expected(one) for one in expected["lines"]]
+    assert {one.subscription_key for one in paid.lines if one.subscription_key} <= set(expected["subscriptions"])
+    totals = expected["totals"]
+    assert sum(one.discount_minor for one in paid.lines) == totals.get("discount", 0)
+    net = sum(one.amount_minor - one.discount_minor for one in paid.lines)
+    assert net + exclusive_tax(expected["lines"]) == totals["total"] == expected["money"]["amount"]
+
+
+def facts_of(one: Any) -> tuple[object, ...]:
+    """What is compared of a translated line."""
+    return (one.subscription_key, one.product_key, one.price_keys, one.quantity, one.amount_minor)
+
+
+def facts_expected(one: Any) -> tuple[object, ...]:
+    """The same of a line in the manifest."""
+    amount = one["amount"] - (one.get("tax", 0) if one.get("tax_inclusive") else 0)
+    return (one["subscription"], one["product"], (one["price"],), one["quantity"], amount)
+
+
+def exclusive_tax(lines: list[Any]) -> int:
+    """Tax that comes on top of the lines."""
+    return sum(one.get("tax", 0) for one in lines if not one.get("tax_inclusive"))
+
+
+@pytest.mark.parametrize("entry", of_kind("customer"))
+def test_recorded_customers(entry: Any) -> None:
+    """Customers are named, and marked deleted, as the manifest says."""
+    seen, expected = translated(entry), entry["expect"]
+    assert isinstance(seen, CustomerSeen)
+    assert (seen.provider_customer_key, seen.deleted) == (expected["customer"], expected["deleted"])
