@@ -71,9 +71,9 @@ class _Running:
 
     def has_ended(self) -> bool:
         """Whether it has, without reaping it where the platform can tell."""
-        if sys.platform == "linux":
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        return self.process.poll() is not None
+        if sys.platform != "linux":
+            return self.process.poll() is not None
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def signal_leader(self, number: signal.Signals) -> None:
         # Not through Popen, which would reap it.

@@ -104,11 +104,13 @@ def _make(data: Path, account: Account) -> None:
         raise NotADirectoryError(20, "Not a directory", str(data))
 
 
-def write_whole(path: Path, content: str, mode: int) -> None:
-    """Replace `path` at once: a reader sees the old content or the new, never a part."""
+def write_whole(path: Path, content: str, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Replace `path` at once: a reader sees the old content or the new, never a part. `owner` is (uid, gid)."""
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), mode)
+        if owner is not None:
+            os.fchown(file.fileno(), *owner)
         file.write(content)
     Path(name).replace(path)
 

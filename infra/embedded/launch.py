@@ -80,4 +80,7 @@ def _probe(account: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    {"run": _run, "probe": _probe}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "run":
+        _run(*sys.argv[2:])
+    else:
+        _probe(*sys.argv[2:])

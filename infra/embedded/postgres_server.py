@@ -19,7 +19,7 @@ from infra.embedded.accounts import Account, closed_part, server_account, user_n
 from infra.embedded.errors import ServersUnavailable
 from infra.embedded.folders import Folders, read_json, write_whole
 from infra.embedded.launch import launch_command
-from infra.embedded.leftovers import StopSteps, leftovers
+from infra.embedded.leftovers import StopSteps, is_running, leftovers
 from infra.embedded.programs import POSTGRES_MAJOR, postgres_programs
 from infra.embedded.server import SERVER_ENVIRONMENT, spawn_server
 
@@ -100,8 +100,24 @@ class PostgresServer:
         """Postmaster and backends on this cluster."""
         return leftovers(self._folders.postgres, ("postgres",), self._folders.postgres / "postmaster.pid")
 
+    def _disown_pid_file(self) -> None:
+        """Let a stale postmaster.pid name us where the process it names is alive, and a stranger.
+
+        PostgreSQL would take that one for another postmaster; its own parent it knows better. The rest of the file
+        stays: by it PostgreSQL notices backends that still use the cluster's memory.
+        """
+        pid_file = self._folders.postgres / "postmaster.pid"
+        try:
+            pid, separator, rest = pid_file.read_text().partition("\n")
+            if not separator or not is_running(int(pid)):
+                return
+        except (OSError, ValueError):  # there is none, or PostgreSQL will say what is wrong with it
+            return
+        write_whole(pid_file, f"{os.getpid()}\n{rest}", 0o600, self._account.switch)
+
     def spawn(self) -> "subprocess.Popen[bytes]":
-        """Start the postmaster."""
+        """Start the postmaster. There are no leftovers when this is called."""
+        self._disown_pid_file()
         configuration = f"config_file={self._folders.config / 'postgresql.conf'}"
         argv = (str(self._programs / "postgres"), "-D", str(self._folders.postgres), "-c", configuration)
         return spawn_server(argv, self._account, _STEPS, self._folders.data)

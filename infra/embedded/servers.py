@@ -93,7 +93,7 @@ class _Membership:
             if self.has_guardian():
                 if status is not None and status.state == "ready":
                     return status.url
-            elif self._reap():
+            elif self.reap():
                 raise ServersUnavailable(_failure(self._folders, self._name, status))
             else:
                 self._start_guardian_if_none()
@@ -131,7 +131,7 @@ class _Membership:
         finally:
             self._start.release()
 
-    def _reap(self) -> bool:
+    def reap(self) -> bool:
         """Whether the guardian that this process started has ended; it is forgotten then."""
         if self._child is None:
             return False
@@ -144,7 +144,7 @@ class _Membership:
     def _wait_for_exit(self) -> None:
         """A guardian without its lock has a few milliseconds to live; after them no process is left."""
         status = read_status(self._run)
-        wait_until(lambda: self._child is None or self._reap(), 2.0, 0.005)
+        wait_until(lambda: self._child is None or self.reap(), 2.0, 0.005)
         if status is not None:
             wait_until(lambda: not is_running(status.guardian_pid), 2.0, 0.005)
 
@@ -185,6 +185,7 @@ def _watch(memberships: dict[str, _Membership], urls: dict[str, str], done: thre
         for name, membership in memberships.items():
             if membership.has_guardian():
                 continue
+            membership.reap()
             log.warning("guardian.lost", server=name)
             try:
                 url = membership.wait_until_ready(done.is_set)
