@@ -1,0 +1,32 @@
+"""What can go wrong, sorted by what to do next.
+
+AttributionError
+├── Rejected       the caller is wrong: answer 4xx, never try again
+├── TryLater       the world is not ready: postpone, try again
+└── CannotProcess  today's code will never manage it: dead letter now
+    └── Unreadable     the body is not what its type promises
+"""
+
+
+class AttributionError(Exception):
+    """Root of every error this program raises on purpose."""
+
+
+class Rejected(AttributionError):
+    """The caller sent something wrong; `field` names what, the message says what to do."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class TryLater(AttributionError):
+    """Something outside is not ready; the work is due again later."""
+
+
+class CannotProcess(AttributionError):
+    """No retry will help until the code or the facts change: dead letter."""
+
+
+class Unreadable(CannotProcess):
+    """A body lacks a field its type promises, or holds an impossible value. Names the path, never the value."""

@@ -1,0 +1,103 @@
+"""What recording reads and writes: the known slice of facts that a batch meets, and the changes it makes to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from domain.catalogue import Catalogue, Entry
+from domain.customers import Claim, Customer
+from domain.facts import Source, SubscriptionSeen
+from domain.products import Evidence, ProductVersion, SubscriptionState
+from domain.transactions import Transaction
+
+KeyT = TypeVar("KeyT")
+
+#: Earlier than anything that can have happened.
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+#: (provider, the provider's customer id)
+ProviderCustomerKey = tuple[str, str]
+#: (provider, subscription id)
+SubscriptionKey = tuple[str, str]
+#: (provider, subscription id, the provider's product id)
+ProductKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCustomer:
+    """A customer as a provider knows it, linked to one of ours or not yet."""
+
+    provider: str
+    key: str
+    #: Our customer's key; None: unlinked.
+    customer: str | None = None
+    #: The newest event that described it; None while only payments or subscriptions name it.
+    source: Source | None = None
+    #: The newest event that named the company's own id.
+    link_source: Source | None = None
+    email: str | None = None
+    name: str | None = None
+    country: str | None = None
+    metadata: Mapping[str, str] | None = None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionWindow:
+    """What is known of one subscription from `since` on, and the state that earlier facts left."""
+
+    since: datetime
+    before: SubscriptionState = field(default_factory=SubscriptionState)
+    snapshots: tuple[SubscriptionSeen, ...] = ()
+    evidence: tuple[tuple[str, Evidence], ...] = ()  # (transaction key, what its line proves)
+    versions: Mapping[str, tuple[ProductVersion, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The slice of recorded facts that a batch of events can meet."""
+
+    provider_customers: Mapping[ProviderCustomerKey, ProviderCustomer] = field(default_factory=dict)
+    customers: Mapping[str, Customer] = field(default_factory=dict)
+    #: Per subject, see `domain.ids`.
+    claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
+    transactions: Mapping[str, Transaction] = field(default_factory=dict)
+    subscriptions: Mapping[SubscriptionKey, SubscriptionWindow] = field(default_factory=dict)
+    catalogue: Catalogue = field(default_factory=Catalogue)
+
+
+@dataclass(slots=True)
+class Touched:
+    """What must be judged again, each with the cause that first asked for it (`stripe:evt_1`)."""
+
+    transactions: dict[str, str] = field(default_factory=dict)
+    #: Every transaction of the customer from the moment on.
+    customers: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)
+    #: Every transaction with a line on the subscription from the moment on.
+    subscriptions: dict[SubscriptionKey, tuple[datetime, str]] = field(default_factory=dict)
+    #: Credits of the product after the moment: the charge they credit may be another one now.
+    credits: dict[ProductKey, tuple[datetime, str]] = field(default_factory=dict)
+
+
+def note_earliest(where: dict[KeyT, tuple[datetime, str]], key: KeyT, moment: datetime, cause: str) -> None:
+    """Keep, for a key, the earliest moment and what caused it."""
+    if key not in where or moment < where[key][0]:
+        where[key] = (moment, cause)
+
+
+@dataclass(slots=True)
+class Changes:
+    """What to write: whole new values, each keyed so that writing it twice writes it once."""
+
+    provider_customers: dict[ProviderCustomerKey, ProviderCustomer] = field(default_factory=dict)
+    customers: dict[str, Customer] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
+    snapshots: list[SubscriptionSeen] = field(default_factory=list)
+    transactions: dict[str, Transaction] = field(default_factory=dict)
+    #: Per subscription: from when the product versions are replaced, and by what.
+    histories: dict[SubscriptionKey, tuple[datetime, Mapping[str, tuple[ProductVersion, ...]]]] = field(
+        default_factory=dict
+    )
+    entries: dict[str, Entry] = field(default_factory=dict)
+    touched: Touched = field(default_factory=Touched)

@@ -1,0 +1,187 @@
+"""Product status, folded from a subscription's snapshots and from paid lines.
+
+The fold is windowed: facts from `since` on are folded again over the state that earlier facts left, so a late event
+costs what it changes. Order of arrival never matters; order within one second is settled here (DESIGN 3).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from domain.facts import ProductStatus, SubscriptionItem, SubscriptionSeen
+
+
+@dataclass(frozen=True, slots=True)
+class ProductVersion:
+    """A product's state from `effective_at` until the next version."""
+
+    effective_at: datetime
+    status: ProductStatus
+    #: The provider's own word; None where only a payment tells of the product.
+    provider_status: str | None = None
+    #: For one period, all units.
+    amount_minor: int | None = None
+    quantity: int | None = None
+    currency: str | None = None
+    price_keys: tuple[str, ...] = ()
+
+    def same_state(self, other: "ProductVersion") -> bool:
+        """Whether nothing but the time differs."""
+        return replace(self, effective_at=other.effective_at) == other
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A paid positive line: from `at` on its product is Active, unless the subscription had ended by then."""
+
+    product_key: str
+    at: datetime
+    #: False for one-off charges, which no later snapshot lists and which therefore no snapshot removes.
+    recurring: bool
+    currency: str | None = None
+    price_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionState:
+    """What the facts before a window left: each product's last version, and which are on the subscription."""
+
+    products: Mapping[str, ProductVersion] = field(default_factory=dict)
+    present: frozenset[str] = frozenset()
+    ended_for_good: bool = False
+    last_seen: SubscriptionSeen | None = None
+
+
+def in_order(snapshots: Iterable[SubscriptionSeen], after: SubscriptionSeen | None = None) -> list[SubscriptionSeen]:
+    """Snapshots of one subscription as they happened; ties by lifecycle rank, then chaining, then event id.
+
+    `after` is the last snapshot before these, where one is known: the first of a tie follows from it.
+    """
+    groups: dict[tuple[datetime, int, bool, int], list[SubscriptionSeen]] = {}
+    for seen in snapshots:
+        place = (seen.effective_at, seen.source.version, seen.ended, seen.source.rank)
+        groups.setdefault(place, []).append(seen)
+    ordered: list[SubscriptionSeen] = []
+    for place in sorted(groups):
+        ordered += _chained(groups[place], ordered[-1] if ordered else after)
+    return ordered
+
+
+def _chained(tied: list[SubscriptionSeen], last: SubscriptionSeen | None) -> list[SubscriptionSeen]:
+    """Events of one second: each next one is, where possible, one that says it changed the state before it."""
+    if len(tied) == 1:
+        return tied
+    remaining = sorted(tied, key=lambda seen: seen.source.event_key)
+    ordered: list[SubscriptionSeen] = []
+    while remaining:
+        follows = [seen for seen in remaining if last is not None and _follows(seen, last)]
+        first = [seen for seen in remaining if not any(_follows(seen, other) for other in remaining if other != seen)]
+        last = (follows or first or remaining)[0]
+        remaining.remove(last)
+        ordered.append(last)
+    return ordered
+
+
+def _follows(seen: SubscriptionSeen, other: SubscriptionSeen) -> bool:
+    """Whether `seen` says that it changed exactly what `other` shows."""
+    if seen.previous_provider_status is None and seen.previous_items is None:
+        return False
+    status_fits = seen.previous_provider_status in (None, other.provider_status)
+    return status_fits and (seen.previous_items is None or _keys(seen.previous_items) == _keys(other.items))
+
+
+def _keys(items: Sequence[SubscriptionItem]) -> list[tuple[str, int | None, tuple[str, ...]]]:
+    return sorted(((item.product_key, item.quantity, item.price_keys) for item in items), key=repr)
+
+
+def fold(
+    before: SubscriptionState, snapshots: Iterable[SubscriptionSeen], evidence: Iterable[Evidence]
+) -> dict[str, tuple[ProductVersion, ...]]:
+    """New versions of every product of one subscription, from the window's facts, oldest first.
+
+    Versions that repeat the state before them are left out; of several at one instant the last stands.
+    """
+    walk = _Walk(before)
+    for entry in _merged(in_order(snapshots, before.last_seen), sorted(evidence, key=lambda e: (e.at, e.product_key))):
+        if walk.ended_for_good:
+            break
+        match entry:
+            case SubscriptionSeen():
+                walk.snapshot(entry)
+            case Evidence():
+                walk.paid(entry)
+    return {product: tuple(versions) for product, versions in walk.versions.items()}
+
+
+def _merged(snapshots: Sequence[SubscriptionSeen], evidence: Sequence[Evidence]) -> list[SubscriptionSeen | Evidence]:
+    """Within one instant: what was seen, then what was paid, then what ended."""
+    placed: list[tuple[datetime, int, int, SubscriptionSeen | Evidence]] = []
+    placed += [(s.effective_at, 2 if s.ended else 0, place, s) for place, s in enumerate(snapshots)]
+    placed += [(e.at, 1, place, e) for place, e in enumerate(evidence)]
+    return [entry[3] for entry in sorted(placed, key=lambda entry: entry[:3])]
+
+
+class _Walk:
+    """One pass over a subscription's facts; lives only inside `fold`."""
+
+    def __init__(self, before: SubscriptionState) -> None:
+        self.current = dict(before.products)
+        self.present = set(before.present)
+        self.ended_for_good = before.ended_for_good
+        self.versions: dict[str, list[ProductVersion]] = {}
+
+    def snapshot(self, seen: SubscriptionSeen) -> None:
+        items = {item.product_key: item for item in seen.items}
+        for product_key in sorted(self.present - items.keys()):
+            self._set(product_key, self._removed(product_key, seen))
+        for product_key in sorted(items):
+            self._set(product_key, self._listed(product_key, items[product_key], seen))
+        if seen.ended:
+            for product_key in sorted(self.current.keys() - items.keys()):
+                self._set(product_key, self._removed(product_key, seen))
+        self.present = set(items)
+        self.ended_for_good = self.ended_for_good or (seen.ended and seen.absorbing)
+
+    def paid(self, line: Evidence) -> None:
+        known = self.current.get(line.product_key)
+        if known is None:
+            known = ProductVersion(line.at, ProductStatus.NONE, currency=line.currency, price_keys=line.price_keys)
+        if known.status is not ProductStatus.ACTIVE:
+            self._set(line.product_key, replace(known, effective_at=line.at, status=ProductStatus.ACTIVE))
+        if line.recurring:
+            self.present.add(line.product_key)
+
+    def _listed(self, product_key: str, item: SubscriptionItem, seen: SubscriptionSeen) -> ProductVersion:
+        known = self.current.get(product_key)
+        status = seen.status
+        if status is ProductStatus.NONE and known is not None:
+            status = known.status  # nothing goes back to never having started
+        return ProductVersion(
+            seen.effective_at, status, seen.provider_status, item.amount_minor, item.quantity, seen.currency,
+            item.price_keys,
+        )  # fmt: skip
+
+    def _removed(self, product_key: str, seen: SubscriptionSeen) -> ProductVersion:
+        known = self.current.get(product_key) or ProductVersion(seen.effective_at, ProductStatus.NONE)
+        return replace(known, effective_at=seen.effective_at, status=ProductStatus.CHURNED)
+
+    def _set(self, product_key: str, version: ProductVersion) -> None:
+        known = self.current.get(product_key)
+        if known is not None and version.same_state(known):
+            return
+        self.current[product_key] = version
+        versions = self.versions.setdefault(product_key, [])
+        if versions and versions[-1].effective_at == version.effective_at:
+            versions.pop()
+        versions.append(version)
+
+
+def version_at(history: Sequence[ProductVersion], at: datetime) -> ProductVersion | None:
+    """The version in force at `at`; None before the first."""
+    return next((version for version in reversed(history) if version.effective_at <= at), None)
+
+
+def purchased_at(history: Iterable[ProductVersion]) -> datetime | None:
+    """When the product was first in trial or active."""
+    started = (ProductStatus.TRIAL, ProductStatus.ACTIVE)
+    return min((v.effective_at for v in history if v.status in started), default=None)

@@ -1,0 +1,285 @@
+"""Fold billing events into what is already known, and say which transactions that can affect.
+
+`record` is the first half of deciding: it changes facts and product status, never money; `domain.judge` is the other
+half. Both are pure, and run again on the same events both change nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain import ids
+from domain.catalogue import placeholder
+from domain.customers import Attribution, Claim, Customer, attributions, first_difference
+from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, SubscriptionItem, SubscriptionSeen
+from domain.known import (
+    BEGINNING,
+    Changes,
+    Known,
+    ProviderCustomer,
+    SubscriptionKey,
+    SubscriptionWindow,
+    note_earliest,
+)
+from domain.products import Evidence, ProductVersion, fold
+from domain.transactions import Line, Transaction, transaction_of
+
+
+def record(events: Sequence[BillingEvent], known: Known, lookback: timedelta) -> Changes:
+    """What the events change. Any order, repetition or split into batches ends in the same recorded facts."""
+    changes = Changes()
+    _record_customers([e for e in events if isinstance(e, CustomerSeen)], known, lookback, changes)
+    _record_payments([e for e in events if isinstance(e, InvoicePaid)], known, changes)
+    _record_subscriptions([e for e in events if isinstance(e, SubscriptionSeen)], known, lookback, changes)
+    _note_unknown_customers(events, known, changes)
+    _note_unknown_products(known, changes)
+    return changes
+
+
+def cause_of(event: BillingEvent) -> str:
+    """What is written as the cause of everything this event brings about."""
+    return f"{event.provider}:{event.source.event_key}"
+
+
+def _note_unknown_customers(events: Iterable[BillingEvent], known: Known, changes: Changes) -> None:
+    for event in events:
+        if event.provider_customer_key is not None:
+            place = (event.provider, event.provider_customer_key)
+            if place not in known.provider_customers and place not in changes.provider_customers:
+                changes.provider_customers[place] = ProviderCustomer(*place)
+
+
+# Customers: who they are, whom they are linked to, whose they are.
+
+
+def _record_customers(events: list[CustomerSeen], known: Known, lookback: timedelta, changes: Changes) -> None:
+    before = _histories(known, known.provider_customers.values(), known.claims, lookback)
+    people = dict(known.provider_customers)
+    claims = {subject: list(said) for subject, said in known.claims.items()}
+    causes: dict[str, str] = {}
+    for seen in events:
+        place = (seen.provider, seen.provider_customer_key)
+        person = people.get(place) or ProviderCustomer(*place)
+        people[place] = _linked(_described(person, seen), seen, known, changes)
+        if people[place] != person or place not in known.provider_customers:
+            changes.provider_customers[place] = people[place]
+        if seen.partner_key is not None:
+            subject = ids.provider_customer_subject(*place)
+            claim = Claim(subject, seen.partner_key, seen.member_key, seen.source.occurred_at, cause_of(seen))
+            _claim(claim, claims, changes)
+        if customer := people[place].customer:
+            causes.setdefault(customer, cause_of(seen))
+    after = _histories(known, people.values(), claims, lookback)
+    _touch_moved(known, people, causes, (before, after), changes)
+
+
+def _described(person: ProviderCustomer, seen: CustomerSeen) -> ProviderCustomer:
+    """The newest description wins; a deletion stays, whatever comes late."""
+    if person.source is not None and seen.source <= person.source:
+        return replace(person, deleted=person.deleted or seen.deleted)
+    return replace(
+        person,
+        source=seen.source,
+        email=seen.email,
+        name=seen.name,
+        country=seen.country,
+        metadata=seen.metadata,
+        deleted=person.deleted or seen.deleted,
+    )
+
+
+def _linked(person: ProviderCustomer, seen: CustomerSeen, known: Known, changes: Changes) -> ProviderCustomer:
+    """Link by the company's own id; a partner's name alone makes a customer known under its provider id."""
+    if seen.customer_key is not None:
+        if person.link_source is not None and seen.source <= person.link_source:
+            return person
+        return replace(person, link_source=seen.source, customer=_customer(seen.customer_key, seen, known, changes))
+    if seen.partner_key is not None and person.customer is None:
+        return replace(person, customer=_customer(seen.provider_customer_key, seen, known, changes))
+    return person
+
+
+def _customer(company_key: str, seen: CustomerSeen, known: Known, changes: Changes) -> str:
+    by_company_key = (c.key for c in known.customers.values() if c.customer_key == company_key)
+    key = next(by_company_key, None) or ids.customer_key(company_key)
+    if key not in known.customers and key not in changes.customers:
+        changes.customers[key] = Customer(key, company_key, seen.email, seen.name, seen.country)
+    return key
+
+
+def _claim(claim: Claim, claims: dict[str, list[Claim]], changes: Changes) -> bool:
+    said = claims.setdefault(claim.subject, [])
+    if claim in said:
+        return False
+    claims[claim.subject] = [c for c in said if c.cause != claim.cause] + [claim]
+    changes.claims.append(claim)
+    return True
+
+
+def _histories(
+    known: Known, people: Iterable[ProviderCustomer], claims: Mapping[str, Sequence[Claim]], lookback: timedelta
+) -> dict[str, tuple[Attribution, ...]]:
+    """Each customer's attributions, from what was said of it under any of its names."""
+    said: dict[str, list[Claim]] = {}
+    for person in people:
+        if person.customer is not None:
+            subject = ids.provider_customer_subject(person.provider, person.key)
+            own = ids.customer_subject(person.customer)
+            said.setdefault(person.customer, list(claims.get(own, ()))).extend(claims.get(subject, ()))
+    return {customer: attributions(spoken, lookback) for customer, spoken in said.items()}
+
+
+def _touch_moved(
+    known: Known,
+    people: Mapping[tuple[str, str], ProviderCustomer],
+    causes: Mapping[str, str],
+    histories: tuple[Mapping[str, tuple[Attribution, ...]], Mapping[str, tuple[Attribution, ...]]],
+    changes: Changes,
+) -> None:
+    """Customers whose partner changed from some moment on, and those that were linked just now."""
+    before, after = histories
+    for place, person in people.items():
+        if person.customer is None or person.customer not in causes:
+            continue
+        cause = causes[person.customer]
+        earlier = known.provider_customers.get(place)
+        linked_before = earlier is not None and earlier.customer == person.customer
+        if earlier is not None and earlier.customer not in (None, person.customer):
+            note_earliest(changes.touched.customers, place, BEGINNING, cause)
+            continue
+        old = before.get(person.customer, ()) if linked_before else ()
+        if (since := first_difference(old, after.get(person.customer, ()))) is not None:
+            note_earliest(changes.touched.customers, place, since, cause)
+
+
+# Payments.
+
+
+def _record_payments(events: list[InvoicePaid], known: Known, changes: Changes) -> None:
+    for event in events:
+        paid = transaction_of(event)
+        existing = changes.transactions.get(paid.key) or known.transactions.get(paid.key)
+        if existing is not None and (paid == existing or paid.source < existing.source):
+            continue
+        changes.transactions[paid.key] = paid
+        if existing is None or _money(paid) != _money(existing):
+            changes.touched.transactions.setdefault(paid.key, cause_of(event))
+            _touch_credits(paid, existing, cause_of(event), changes)
+
+
+def _money(paid: Transaction) -> tuple[object, ...]:
+    """A transaction without which event told of it: repeats of one payment are equal by this."""
+    return paid.provider_customer_key, paid.currency, paid.occurred_at, paid.lines, paid.metadata
+
+
+def _touch_credits(paid: Transaction, existing: Transaction | None, cause: str, changes: Changes) -> None:
+    """A charge that is new or was moved may be what later credits take back."""
+    for version in (paid, *((existing,) if existing else ())):
+        for line in version.lines:
+            if line.product_key and line.subscription_key:
+                place = (version.provider, line.subscription_key, line.product_key)
+                note_earliest(changes.touched.credits, place, version.occurred_at, cause)
+
+
+# Subscriptions: product status, from snapshots and from what was paid.
+
+
+def windows(events: Iterable[BillingEvent], known: Mapping[str, Transaction]) -> dict[SubscriptionKey, datetime]:
+    """From when on each subscription must be folded again, given the transactions already known."""
+    since: dict[SubscriptionKey, tuple[datetime, str]] = {}
+    for event in events:
+        match event:
+            case SubscriptionSeen():
+                note_earliest(since, (event.provider, event.subscription_key), event.effective_at, "")
+            case InvoicePaid():
+                paid = transaction_of(event)
+                for version in (paid, known.get(paid.key, paid)):
+                    for line in _proofs(version):
+                        place = (version.provider, str(line.subscription_key))
+                        note_earliest(since, place, version.occurred_at, "")
+            case CustomerSeen():
+                pass
+    return {place: moment for place, (moment, _) in since.items()}
+
+
+def _proofs(paid: Transaction) -> Iterator[Line]:
+    """The lines that prove their product was bought."""
+    return (line for line in paid.lines if line.subscription_key and line.product_key and line.net_minor > 0)
+
+
+def _record_subscriptions(events: list[SubscriptionSeen], known: Known, lookback: timedelta, changes: Changes) -> None:
+    causes = {(e.provider, e.subscription_key): cause_of(e) for e in reversed(events)}
+    for paid in changes.transactions.values():
+        for line in _proofs(paid):
+            causes.setdefault((paid.provider, str(line.subscription_key)), f"{paid.provider}:{paid.source.event_key}")
+    for place, window in known.subscriptions.items():
+        if place in causes:
+            mine = [e for e in events if (e.provider, e.subscription_key) == place]
+            _fold_again(place, window, mine, causes[place], changes)
+    _record_subscription_claims(events, known, lookback, changes)
+
+
+def _fold_again(
+    place: SubscriptionKey, window: SubscriptionWindow, events: list[SubscriptionSeen], cause: str, changes: Changes
+) -> None:
+    snapshots = {seen.source.event_key: seen for seen in window.snapshots}
+    for seen in events:
+        if snapshots.get(seen.source.event_key) != seen:
+            snapshots[seen.source.event_key] = seen
+            changes.snapshots.append(seen)
+    evidence = [proof for paid, proof in window.evidence if paid not in changes.transactions]
+    for paid in changes.transactions.values():
+        if paid.provider == place[0]:
+            evidence += [_evidence(line, paid) for line in _proofs(paid) if line.subscription_key == place[1]]
+    versions = fold(window.before, snapshots.values(), evidence)
+    if versions == dict(window.versions):
+        return
+    changes.histories[place] = (window.since, versions)
+    changed = (set(_flat(versions)) ^ set(_flat(window.versions))) or set(_flat(versions))
+    note_earliest(changes.touched.subscriptions, place, min(moment for moment, _ in changed), cause)
+
+
+def _flat(versions: Mapping[str, tuple[ProductVersion, ...]]) -> Iterator[tuple[datetime, tuple[str, ProductVersion]]]:
+    return ((v.effective_at, (product, v)) for product, history in versions.items() for v in history)
+
+
+def _evidence(line: Line, paid: Transaction) -> Evidence:
+    return Evidence(str(line.product_key), paid.occurred_at, line.recurring, paid.currency, line.price_keys)
+
+
+def _record_subscription_claims(
+    events: list[SubscriptionSeen], known: Known, lookback: timedelta, changes: Changes
+) -> None:
+    """A subscription whose metadata names a partner is that partner's, whoever has the customer."""
+    claims = {subject: list(said) for subject, said in known.claims.items()}
+    for seen in events:
+        if seen.partner_key is None:
+            continue
+        subject = ids.subscription_subject(seen.provider, seen.subscription_key)
+        before = attributions(claims.get(subject, ()), lookback)
+        claim = Claim(subject, seen.partner_key, seen.member_key, seen.source.occurred_at, cause_of(seen))
+        if _claim(claim, claims, changes):
+            since = first_difference(before, attributions(claims[subject], lookback))
+            if since is not None:
+                place = (seen.provider, seen.subscription_key)
+                note_earliest(changes.touched.subscriptions, place, since, cause_of(seen))
+
+
+# Catalogue: a sold product that the book lacks gets an entry of its own.
+
+
+def _note_unknown_products(known: Known, changes: Changes) -> None:
+    for provider, product_key, price_keys in _sold(changes):
+        if known.catalogue.match(price_keys, product_key) is None:
+            entry = placeholder(provider, product_key)
+            changes.entries[entry.key] = entry
+
+
+def _sold(changes: Changes) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for paid in changes.transactions.values():
+        for line in paid.lines:
+            if line.product_key is not None:
+                yield paid.provider, line.product_key, line.price_keys
+    for seen in changes.snapshots:
+        items: tuple[SubscriptionItem, ...] = seen.items
+        yield from ((seen.provider, item.product_key, item.price_keys) for item in items)

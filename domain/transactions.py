@@ -1,0 +1,105 @@
+"""Transactions: one paid invoice, its lines netted per (subscription, product). Integers in minor units throughout."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain import ids
+from domain.facts import InvoiceLine, InvoicePaid, Source
+
+
+class Basis(StrEnum):
+    """What a percent is taken of."""
+
+    #: After discounts: what the customer paid, without tax.
+    NET = "net"
+    #: Before discounts, without tax.
+    GROSS = "gross"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One product's share of a payment, or one provider line that names no product."""
+
+    key: str
+    subscription_key: str | None
+    product_key: str | None
+    price_keys: tuple[str, ...]
+    #: Before discounts, without tax; negative for credits.
+    gross_minor: int
+    discount_minor: int
+    quantity: int | None
+    #: False for one-off charges: they do not prove that a subscription item exists.
+    recurring: bool
+
+    @property
+    def net_minor(self) -> int:
+        """What was paid for it, without tax."""
+        return self.gross_minor - self.discount_minor
+
+    def amount_minor(self, basis: Basis) -> int:
+        """The amount commissions are taken of."""
+        return self.net_minor if basis is Basis.NET else self.gross_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One payment. `source` is the newest event that described it: that one's lines count."""
+
+    key: str
+    provider: str
+    #: None: nobody is named on the payment.
+    provider_customer_key: str | None
+    currency: str
+    occurred_at: datetime
+    source: Source
+    lines: tuple[Line, ...]
+    metadata: Mapping[str, str] | None = None
+
+    @property
+    def net_minor(self) -> int:
+        """The whole payment without tax, after discounts."""
+        return sum(line.net_minor for line in self.lines)
+
+    def amount_minor(self, basis: Basis) -> int:
+        """The whole payment, as commissions see it."""
+        return sum(line.amount_minor(basis) for line in self.lines)
+
+    def line(self, key: str) -> Line:
+        """The line with this key; KeyError if there is none."""
+        for line in self.lines:
+            if line.key == key:
+                return line
+        raise KeyError(key)
+
+
+def transaction_of(event: InvoicePaid) -> Transaction:
+    """The transaction that a paid invoice is, its lines netted. A zero invoice is a transaction too."""
+    grouped: dict[str, list[InvoiceLine]] = {}
+    for line in event.lines:
+        grouped.setdefault(ids.line_key(line.subscription_key, line.product_key, line.line_key), []).append(line)
+    return Transaction(
+        key=ids.transaction_key(event.provider, event.invoice_key),
+        provider=event.provider,
+        provider_customer_key=event.provider_customer_key,
+        currency=event.currency,
+        occurred_at=event.paid_at,
+        source=event.source,
+        lines=tuple(_netted(key, grouped[key]) for key in sorted(grouped)),
+        metadata=event.metadata,
+    )
+
+
+def _netted(key: str, parts: Sequence[InvoiceLine]) -> Line:
+    charges = [part for part in parts if part.amount_minor > 0] or list(parts)
+    return Line(
+        key=key,
+        subscription_key=parts[0].subscription_key,
+        product_key=parts[0].product_key,
+        price_keys=tuple(dict.fromkeys(price for part in charges for price in sorted(part.price_keys))),
+        gross_minor=sum(part.amount_minor for part in parts),
+        discount_minor=sum(part.discount_minor for part in parts),
+        quantity=max((part.quantity for part in charges if part.quantity is not None), default=None),
+        recurring=any(part.recurring for part in parts),
+    )
