@@ -1,0 +1,1 @@
+"""The world: settings, database, broker, embedded servers, providers."""
