@@ -1,0 +1,186 @@
+"""The inbox as a queue: claim what is due, mark what became of it.
+
+A claim is a lease: it commits before the work begins, with the attempt counted, so that an event which kills its
+worker is counted too. It ends with the mark, when the lease runs out, or when the claiming connection is gone.
+
+    received --claim--> (leased) --mark--> processed | ignored | waiting | dead, or received again later
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import Connection, text
+
+from domain.errors import TryLater
+from infra.bodies import decode
+from infra.rows import as_json, fetch
+
+log = structlog.get_logger()
+
+#: Longer than any batch may take (the worker's statement timeout and watchdog end it before).
+LEASE = timedelta(seconds=60)
+#: An event whose worker vanished this often is what makes it vanish.
+CLAIMS_LOST_MAX = 4
+
+
+class InboxState(StrEnum):
+    """Where an envelope stands. Every row is processed, ignored, dead, or due at `next_attempt_at`."""
+
+    #: Stored and due. The drain moves it on.
+    RECEIVED = "received"
+    #: A named thing is missing; looked at again when due, or when the thing arrives.
+    WAITING = "waiting"
+    #: Its effects and this mark committed together. A replay moves it back to received.
+    PROCESSED = "processed"
+    #: Of no use here, or a person said so with a reason. A replay moves it back.
+    IGNORED = "ignored"
+    #: No retry will help until code or facts change. A replay moves it back, a person may ignore it.
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A verified event as received."""
+
+    id: int
+    provider: str
+    event_key: str
+    event_type: str
+    occurred_at: datetime
+    livemode: bool | None
+    account: str | None
+    #: This one included.
+    attempts: int
+    body_codec: int
+    stored_body: bytes | None
+    body_bytes: int
+
+    @property
+    def cause(self) -> str:
+        """How effects name this event."""
+        return f"{self.provider}:{self.event_key}"
+
+    def body(self) -> bytes:
+        """The exact bytes that were received. Raises TryLater if they were erased."""
+        if self.stored_body is None:
+            raise TryLater("the body was erased")
+        return decode(self.body_codec, self.stored_body, self.body_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What became of one claimed envelope."""
+
+    id: int
+    #: As claimed: the mark applies to that claim only.
+    attempts: int
+    state: InboxState
+    #: When it is due again; None exactly in final states.
+    next_attempt_at: datetime | None = None
+    reason: str | None = None
+    fingerprint: str | None = None
+    #: What it caused, as keys.
+    outcome: dict[str, list[str]] | None = None
+
+
+class ClaimLost(TryLater):
+    """Another worker has taken over: this one was given up for dead. Its transaction must be rolled back."""
+
+
+_CLAIM = """
+with due as (
+    select id from inbox
+    where next_attempt_at <= now() and claimed_by is {is_null} null
+    order by next_attempt_at, id limit :count for update skip locked
+)
+update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease
+from due where inbox.id = due.id
+returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body, body_bytes
+"""
+
+
+def claim(connection: Connection, count: int) -> list[Envelope]:
+    """Take up to `count` due envelopes, oldest first; commit before working on them."""
+    return _claimed(connection, "", count)
+
+
+def claim_suspect(connection: Connection) -> list[Envelope]:
+    """Take one envelope whose last worker vanished with it: it runs alone, or is dead after too many times."""
+    bury = """
+        update inbox set state = 'dead', next_attempt_at = null, claimed_by = null, finished_at = now(),
+            reason = 'its worker died or hung ' || attempts || ' times', fingerprint = provider || ' ' || event_type || ' WorkerLost'
+        where next_attempt_at <= now() and claimed_by is not null and attempts >= :most returning id
+    """  # noqa: E501
+    for row in fetch(connection, bury, most=CLAIMS_LOST_MAX):
+        log.error("event.died", inbox_id=row.id, reason="its worker died or hung with it too often")
+    return _claimed(connection, "not", 1)
+
+
+def _claimed(connection: Connection, is_null: str, count: int) -> list[Envelope]:
+    rows = fetch(connection, _CLAIM.format(is_null=is_null), count=count, lease=LEASE)
+    return sorted((Envelope(*row) for row in rows), key=lambda envelope: envelope.id)
+
+
+def mark(connection: Connection, marks: Sequence[Mark]) -> None:
+    """Write what became of claimed envelopes. Raises ClaimLost unless every one is still this connection's."""
+    if not marks:
+        return
+    statement = text("""
+        update inbox set state = r.state, next_attempt_at = r.next_attempt_at, reason = r.reason,
+            fingerprint = r.fingerprint, outcome = r.outcome, claimed_by = null,
+            finished_at = case when r.next_attempt_at is null then now() end
+        from json_to_recordset(cast(:rows as json)) as r(
+            id bigint, attempts int, state text, next_attempt_at timestamptz, reason text, fingerprint text,
+            outcome jsonb)
+        where inbox.id = r.id and inbox.attempts = r.attempts and inbox.claimed_by = pg_backend_pid()
+    """)
+    written = connection.execute(statement, {"rows": as_json(marks)}).rowcount
+    if written != len(marks):
+        raise ClaimLost(f"{len(marks) - written} of {len(marks)} claims were taken over")
+
+
+def give_back(connection: Connection, envelopes: Sequence[Envelope], delay: timedelta) -> None:
+    """Undo a claim whose work was not begun: due again after `delay`, the attempt not counted."""
+    connection.execute(
+        text("""
+            update inbox set attempts = attempts - 1, claimed_by = null, next_attempt_at = now() + :delay
+            where id = any(:ids) and claimed_by = pg_backend_pid()
+        """),
+        {"ids": [envelope.id for envelope in envelopes], "delay": delay},
+    )
+
+
+def release_orphans(connection: Connection) -> int:
+    """Make due what was claimed by connections that are gone; how many. Idempotent."""
+    released = connection.execute(
+        text("""
+            update inbox set next_attempt_at = now()
+            where next_attempt_at > now() and claimed_by is not null
+              and not exists (select from pg_stat_activity where pid = claimed_by)
+        """)
+    )
+    return released.rowcount
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Rows per state, and `oldest_due_s`: for how many whole seconds the longest waiting due row has been due."""
+    rows = fetch(connection, "select state, count(*) as number from inbox group by state")
+    found = {state.value: 0 for state in InboxState} | {row.state: row.number for row in rows}
+    oldest = fetch(
+        connection,
+        "select coalesce(extract(epoch from now() - min(next_attempt_at)), 0) as s from inbox where next_attempt_at <= now()",  # noqa: E501
+    )
+    return found | {"oldest_due_s": int(oldest[0].s)}
+
+
+def due_count(connection: Connection) -> int:
+    """How many rows are due or being worked on; zero means idle."""
+    return int(
+        fetch(
+            connection,
+            "select count(*) as n from inbox where next_attempt_at <= now() or claimed_by is not null",
+        )[0].n
+    )

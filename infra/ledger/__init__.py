@@ -1,0 +1,1 @@
+"""Recorded facts and booked money: load the slice a batch can meet, apply what was decided. Always whole batches."""

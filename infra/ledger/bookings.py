@@ -1,0 +1,104 @@
+"""Book entries: the commission they belong to and the append-only line of the ledger, written together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from domain.commissions import Entry
+from infra.rows import as_json
+
+_COMMISSIONS = """
+insert into commissions as c (key, trigger_key, trigger_version, transaction_key, line_key, partner_key, member_key,
+    customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic, offer, earned_at)
+select key, trigger_key, trigger_version, transaction_key, line_key, partner_key, member_key,
+    customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic, offer, earned_at
+from json_populate_recordset(null::commissions, cast(:rows as json)) order by key
+on conflict (key) do update set state = excluded.state, amount_minor = excluded.amount_minor,
+    trigger_version = excluded.trigger_version, member_key = excluded.member_key,
+    arithmetic = excluded.arithmetic, offer = excluded.offer
+"""
+
+#: Nobody asks for these any more (or less than was paid out): they keep what they say, but for the amount.
+_TAKEN_BACK = """
+with taken as (
+    select * from json_to_recordset(cast(:rows as json))
+        as r(key text, part int, adjusts text, state text, amount_minor bigint, arithmetic text)
+), adjusting as (
+    insert into commissions (key, trigger_key, trigger_version, transaction_key, line_key, partner_key, member_key,
+        customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic, offer, earned_at)
+    select r.key, c.trigger_key, c.trigger_version, c.transaction_key, c.line_key, c.partner_key, c.member_key,
+        c.customer, c.instalment, r.part, r.adjusts, r.state, r.amount_minor, c.currency, r.arithmetic, c.offer,
+        c.earned_at
+    from taken r join commissions c on c.key = r.adjusts
+    where not exists (select from commissions known where known.key = r.key)
+)
+update commissions c set state = r.state, amount_minor = r.amount_minor, arithmetic = r.arithmetic
+from taken r where c.key = r.key
+"""
+
+_ENTRIES = """
+insert into commission_entries (commission_key, seq, amount_minor, balance_minor, cause, arithmetic)
+select r.commission_key, (select coalesce(max(seq), 0) + 1 from commission_entries e
+        where e.commission_key = r.commission_key), r.amount_minor, r.balance_minor, r.cause, r.arithmetic
+from json_populate_recordset(null::commission_entries, cast(:rows as json)) r order by r.commission_key
+"""
+
+NO_LONGER_EARNED = "no trigger asks for it any more"
+
+
+def book(connection: Connection, entries: Sequence[tuple[Entry, str]]) -> None:
+    """Write entries, each with its cause (`stripe:evt_1`). At most one entry per commission."""
+    wanted = [_commission_row(entry) for entry, _ in entries if entry.desired is not None]
+    taken = [_taken_row(entry) for entry, _ in entries if entry.desired is None]
+    if wanted:
+        connection.execute(text(_COMMISSIONS), {"rows": as_json(wanted)})
+    if taken:
+        connection.execute(text(_TAKEN_BACK), {"rows": as_json(taken)})
+    if entries:
+        connection.execute(text(_ENTRIES), {"rows": as_json(_entry_row(*entry) for entry in entries)})
+
+
+def _commission_row(entry: Entry) -> dict[str, Any]:
+    claimant, desired = entry.claimant, entry.desired
+    assert desired is not None
+    return {
+        "key": entry.commission_key,
+        "trigger_key": claimant.trigger_key,
+        "trigger_version": desired.trigger_version,
+        "transaction_key": claimant.transaction_key,
+        "line_key": claimant.line_key,
+        "partner_key": claimant.partner_key,
+        "member_key": desired.member_key,
+        "customer": desired.customer,
+        "instalment": claimant.instalment,
+        "part": entry.part,
+        "adjusts": entry.adjusts,
+        "state": entry.state,
+        "amount_minor": entry.balance_minor,
+        "currency": claimant.currency,
+        "arithmetic": desired.arithmetic,
+        "offer": desired.offer,
+        "earned_at": desired.earned_at,
+    }
+
+
+def _taken_row(entry: Entry) -> dict[str, Any]:
+    return {
+        "key": entry.commission_key,
+        "part": entry.part,
+        "adjusts": entry.adjusts,
+        "state": entry.state,
+        "amount_minor": entry.balance_minor,
+        "arithmetic": NO_LONGER_EARNED,
+    }
+
+
+def _entry_row(entry: Entry, cause: str) -> dict[str, Any]:
+    return {
+        "commission_key": entry.commission_key,
+        "amount_minor": entry.amount_minor,
+        "balance_minor": entry.balance_minor,
+        "cause": cause,
+        "arithmetic": entry.desired.arithmetic if entry.desired else NO_LONGER_EARNED,
+    }

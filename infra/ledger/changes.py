@@ -1,0 +1,199 @@
+"""Write what recording changed, and find the transactions it can affect."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from domain.catalogue import Entry
+from domain.known import Changes, SubscriptionKey, Touched
+from domain.products import ProductVersion
+from infra import tables
+from infra.ledger.shapes import line_rows, provider_customer_row, snapshot_row, transaction_row, version_row
+from infra.rows import as_json, fetch, insert_rows
+
+
+def apply_changes(connection: Connection, changes: Changes) -> None:
+    """Write every change; writing the same changes twice writes them once."""
+    insert_rows(connection, tables.customers, [asdict(customer) for customer in changes.customers.values()])
+    people = [provider_customer_row(person) for person in changes.provider_customers.values()]
+    insert_rows(connection, tables.provider_customers, people, replace=True)
+    insert_rows(connection, tables.claims, [asdict(claim) for claim in changes.claims], replace=True)
+    snapshots = {(s.provider, s.subscription_key, s.source.event_key): snapshot_row(s) for s in changes.snapshots}
+    insert_rows(connection, tables.subscription_snapshots, list(snapshots.values()), replace=True)
+    _apply_transactions(connection, changes)
+    add_entries(connection, list(changes.entries.values()))
+    _apply_histories(connection, changes)
+
+
+def _apply_transactions(connection: Connection, changes: Changes) -> None:
+    paid = list(changes.transactions.values())
+    if not paid:
+        return
+    insert_rows(connection, tables.transactions, [transaction_row(each) for each in paid], replace=True)
+    lines = [line for each in paid for line in line_rows(each)]
+    connection.execute(
+        text("""
+            delete from transaction_lines l where transaction_key = any(:keys) and not exists (
+                select from json_to_recordset(cast(:kept as json)) as k(transaction_key text, line_key text)
+                where k.transaction_key = l.transaction_key and k.line_key = l.line_key)
+        """),
+        {
+            "keys": [each.key for each in paid],
+            "kept": as_json({"transaction_key": row["transaction_key"], "line_key": row["line_key"]} for row in lines),
+        },
+    )
+    insert_rows(connection, tables.transaction_lines, lines, replace=True)
+
+
+def add_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Product book entries that are not there yet, with the history of their names."""
+    rows = [{"key": e.key, "external_key": e.external_key, "needs_review": e.needs_review} for e in entries]
+    insert_rows(connection, tables.product_book, rows)
+    names = [
+        {"key": entry.key, "version": number, "effective_from": name.effective_from, "name": name.name}
+        for entry in entries
+        for number, name in enumerate(entry.names, 1)
+    ]
+    insert_rows(connection, tables.product_book_names, names)
+
+
+# Products: versions of the window replace what was there.
+
+
+def _apply_histories(connection: Connection, changes: Changes) -> None:
+    if not changes.histories:
+        return
+    connection.execute(
+        text("""
+            delete from product_history h using json_to_recordset(cast(:wanted as json))
+                as w(provider text, subscription_key text, since timestamptz)
+            where h.provider = w.provider and h.subscription_key = w.subscription_key and h.effective_at >= w.since
+        """),
+        {"wanted": _places({place: since for place, (since, _) in changes.histories.items()})},
+    )
+    rows = [
+        version_row((*place, product), version)
+        for place, (_, products) in changes.histories.items()
+        for product, versions in products.items()
+        for version in versions
+    ]
+    insert_rows(connection, tables.product_history, rows, replace=True)
+    _renew_products(connection, changes.histories, _owners(changes))
+
+
+def _owners(changes: Changes) -> dict[SubscriptionKey, str]:
+    """Whose each subscription is, as far as this batch knows."""
+    owners: dict[SubscriptionKey, str] = {}
+    for paid in changes.transactions.values():
+        for line in paid.lines:
+            if line.subscription_key and paid.provider_customer_key:
+                owners[(paid.provider, line.subscription_key)] = paid.provider_customer_key
+    for seen in changes.snapshots:
+        owners[(seen.provider, seen.subscription_key)] = seen.provider_customer_key
+    return owners
+
+
+def _renew_products(
+    connection: Connection,
+    histories: Mapping[SubscriptionKey, tuple[datetime, Mapping[str, tuple[ProductVersion, ...]]]],
+    owners: Mapping[SubscriptionKey, str],
+) -> None:
+    """Make each product's row what its history's last version says; one without history is gone."""
+    connection.execute(
+        text("""
+            with wanted as (
+                select * from json_to_recordset(cast(:wanted as json))
+                    as w(provider text, subscription_key text, owner text)
+            ), latest as (
+                select distinct on (h.provider, h.subscription_key, h.product_key) h.*, w.owner,
+                    min(h.effective_at) filter (where h.status in ('trial', 'active')) over product as purchased_at
+                from wanted w join product_history h using (provider, subscription_key)
+                window product as (partition by h.provider, h.subscription_key, h.product_key)
+                order by h.provider, h.subscription_key, h.product_key, h.effective_at desc
+            ), gone as (
+                delete from products p using wanted w
+                where p.provider = w.provider and p.subscription_key = w.subscription_key and not exists (
+                    select from latest l where l.provider = p.provider and l.subscription_key = p.subscription_key
+                        and l.product_key = p.product_key)
+            )
+            insert into products as p (provider, subscription_key, product_key, provider_customer_key, status,
+                provider_status, amount_minor, quantity, currency, price_keys, purchased_at)
+            select provider, subscription_key, product_key, owner, status,
+                provider_status, amount_minor, quantity, currency, price_keys, purchased_at from latest
+            on conflict (provider, subscription_key, product_key) do update set
+                provider_customer_key = coalesce(excluded.provider_customer_key, p.provider_customer_key),
+                status = excluded.status, provider_status = excluded.provider_status,
+                amount_minor = excluded.amount_minor, quantity = excluded.quantity, currency = excluded.currency,
+                price_keys = excluded.price_keys, purchased_at = excluded.purchased_at
+        """),
+        {
+            "wanted": as_json(
+                {"provider": place[0], "subscription_key": place[1], "owner": owners.get(place)} for place in histories
+            )
+        },
+    )
+
+
+def _places(since: Mapping[SubscriptionKey, datetime]) -> str:
+    return as_json(
+        {"provider": provider, "subscription_key": key, "since": moment} for (provider, key), moment in since.items()
+    )
+
+
+# What must be judged again.
+
+_AFFECTED = """
+with customers as (
+    select * from json_to_recordset(cast(:customers as json)) as w(provider text, key text, since timestamptz, cause text)
+), subscriptions as (
+    select * from json_to_recordset(cast(:subscriptions as json))
+        as w(provider text, key text, since timestamptz, cause text)
+), credited as (
+    select * from json_to_recordset(cast(:credits as json))
+        as w(provider text, key text, product_key text, since timestamptz, cause text)
+)
+select key, min(cause) as cause from (
+    select t.key, w.cause from customers w
+    join transactions t on t.provider = w.provider and t.provider_customer_key = w.key and t.occurred_at >= w.since
+    union all
+    select l.transaction_key, w.cause from subscriptions w
+    join products p on p.provider = w.provider and p.subscription_key = w.key
+    join transaction_lines l on l.provider = p.provider and l.subscription_key = p.subscription_key
+        and l.product_key = p.product_key and l.occurred_at >= w.since
+    union all
+    select l.transaction_key, w.cause from credited w
+    join transaction_lines l on l.provider = w.provider and l.subscription_key = w.key
+        and l.product_key = w.product_key and l.occurred_at >= w.since and l.gross_minor < l.discount_minor
+    where l.occurred_at <= coalesce((
+        select min(n.occurred_at) from transaction_lines n
+        where n.provider = w.provider and n.subscription_key = w.key and n.product_key = w.product_key
+            and n.occurred_at > w.since and n.gross_minor > n.discount_minor), 'infinity')
+) affected group by key order by key
+"""  # noqa: E501
+
+
+def affected(connection: Connection, touched: Touched) -> dict[str, str]:
+    """The keys of transactions that must be judged again, each with its cause."""
+    found = dict(touched.transactions)
+    if touched.customers or touched.subscriptions or touched.credits:
+        rows = fetch(
+            connection,
+            _AFFECTED,
+            customers=_moments(touched.customers),
+            subscriptions=_moments(touched.subscriptions),
+            credits=_moments(touched.credits),
+        )
+        for row in rows:
+            found.setdefault(row.key, row.cause)
+    return found
+
+
+def _moments(touched: Mapping[Any, tuple[datetime, str]]) -> str:
+    names = ("provider", "key", "product_key")
+    return as_json(
+        {**dict(zip(names, place, strict=False)), "since": since, "cause": cause}
+        for place, (since, cause) in touched.items()
+    )

@@ -1,0 +1,212 @@
+"""Rows as domain values and back: the one place that knows how each fact is laid out in its table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.customers import Claim
+from domain.facts import ProductStatus, Source, SubscriptionItem, SubscriptionSeen
+from domain.known import ProviderCustomer
+from domain.products import ProductVersion
+from domain.transactions import Line, Transaction
+
+
+def source_columns(source: Source | None, prefix: str) -> dict[str, Any]:
+    """A source as its four columns."""
+    return {
+        f"{prefix}_version": source.version if source else None,
+        f"{prefix}_at": source.occurred_at if source else None,
+        f"{prefix}_rank": source.rank if source else None,
+        f"{prefix}_event": source.event_key if source else None,
+    }
+
+
+def source_of(row: Any, prefix: str) -> Source | None:
+    """The source that a row's four columns name."""
+    if getattr(row, f"{prefix}_at") is None:
+        return None
+    return Source(*(getattr(row, f"{prefix}_{part}") for part in ("version", "at", "rank", "event")))
+
+
+def provider_customer_row(person: ProviderCustomer) -> dict[str, Any]:
+    """A provider's customer as a row."""
+    return {
+        "provider": person.provider,
+        "provider_customer_key": person.key,
+        "customer": person.customer,
+        **source_columns(person.source, "source"),
+        **source_columns(person.link_source, "link_source"),
+        "email": person.email,
+        "name": person.name,
+        "country": person.country,
+        "metadata": person.metadata,
+        "deleted": person.deleted,
+    }
+
+
+def provider_customer_of(row: Any) -> ProviderCustomer:
+    """A row of `provider_customers` as a value."""
+    return ProviderCustomer(
+        row.provider,
+        row.provider_customer_key,
+        row.customer,
+        source_of(row, "source"),
+        source_of(row, "link_source"),
+        row.email,
+        row.name,
+        row.country,
+        row.metadata,
+        row.deleted,
+    )
+
+
+def claim_of(row: Any) -> Claim:
+    """A row of `claims` as a value."""
+    return Claim(row.subject, row.partner_key, row.member_key, row.learnt_at, row.cause, row.effective_from)
+
+
+def snapshot_row(seen: SubscriptionSeen) -> dict[str, Any]:
+    """What an event showed of a subscription, as a row."""
+    previous = seen.previous_items
+    return {
+        "provider": seen.provider,
+        "subscription_key": seen.subscription_key,
+        "event_key": seen.source.event_key,
+        "provider_customer_key": seen.provider_customer_key,
+        "effective_at": seen.effective_at,
+        "source_version": seen.source.version,
+        "source_at": seen.source.occurred_at,
+        "source_rank": seen.source.rank,
+        "status": seen.status,
+        "provider_status": seen.provider_status,
+        "ended": seen.ended,
+        "absorbing": seen.absorbing,
+        "currency": seen.currency,
+        "items": [_item_document(item) for item in seen.items],
+        "partner_key": seen.partner_key,
+        "member_key": seen.member_key,
+        "previous_provider_status": seen.previous_provider_status,
+        "previous_items": None if previous is None else [_item_document(item) for item in previous],
+    }
+
+
+def snapshot_of(row: Any) -> SubscriptionSeen:
+    """A row of `subscription_snapshots` as a value."""
+    previous = row.previous_items
+    return SubscriptionSeen(
+        provider=row.provider,
+        subscription_key=row.subscription_key,
+        provider_customer_key=row.provider_customer_key,
+        source=Source(row.source_version, row.source_at, row.source_rank, row.event_key),
+        effective_at=row.effective_at,
+        status=ProductStatus(row.status),
+        provider_status=row.provider_status,
+        ended=row.ended,
+        absorbing=row.absorbing,
+        currency=row.currency,
+        items=tuple(_item_of(item) for item in row.items),
+        partner_key=row.partner_key,
+        member_key=row.member_key,
+        previous_provider_status=row.previous_provider_status,
+        previous_items=None if previous is None else tuple(_item_of(item) for item in previous),
+    )
+
+
+def _item_document(item: SubscriptionItem) -> list[Any]:
+    return [item.product_key, item.price_keys, item.quantity, item.amount_minor]
+
+
+def _item_of(document: list[Any]) -> SubscriptionItem:
+    product_key, price_keys, quantity, amount_minor = document
+    return SubscriptionItem(product_key, tuple(price_keys), quantity, amount_minor)
+
+
+def version_row(place: tuple[str, str, str], version: ProductVersion) -> dict[str, Any]:
+    """One version of a product as a row of its history."""
+    provider, subscription_key, product_key = place
+    return {
+        "provider": provider,
+        "subscription_key": subscription_key,
+        "product_key": product_key,
+        "effective_at": version.effective_at,
+        "status": version.status,
+        "provider_status": version.provider_status,
+        "amount_minor": version.amount_minor,
+        "quantity": version.quantity,
+        "currency": version.currency,
+        "price_keys": version.price_keys,
+    }
+
+
+def version_of(row: Any) -> ProductVersion:
+    """A row of `product_history` as a value."""
+    return ProductVersion(
+        row.effective_at,
+        ProductStatus(row.status),
+        row.provider_status,
+        row.amount_minor,
+        row.quantity,
+        row.currency,
+        tuple(row.price_keys),
+    )
+
+
+def transaction_row(paid: Transaction) -> dict[str, Any]:
+    """A transaction without its lines, as a row."""
+    return {
+        "key": paid.key,
+        "provider": paid.provider,
+        "provider_customer_key": paid.provider_customer_key,
+        "currency": paid.currency,
+        "occurred_at": paid.occurred_at,
+        **source_columns(paid.source, "source"),
+        "metadata": paid.metadata,
+    }
+
+
+def line_rows(paid: Transaction) -> list[dict[str, Any]]:
+    """A transaction's lines as rows."""
+    return [
+        {
+            "transaction_key": paid.key,
+            "line_key": line.key,
+            "provider": paid.provider,
+            "subscription_key": line.subscription_key,
+            "product_key": line.product_key,
+            "occurred_at": paid.occurred_at,
+            "price_keys": line.price_keys,
+            "gross_minor": line.gross_minor,
+            "discount_minor": line.discount_minor,
+            "quantity": line.quantity,
+            "recurring": line.recurring,
+        }
+        for line in paid.lines
+    ]
+
+
+def transaction_of(row: Any, lines: Mapping[str, list[Any]]) -> Transaction:
+    """A row of `transactions` and its lines' rows, ordered by key, as a value."""
+    source = source_of(row, "source")
+    assert source is not None  # the columns are not null
+    return Transaction(
+        key=row.key,
+        provider=row.provider,
+        provider_customer_key=row.provider_customer_key,
+        currency=row.currency,
+        occurred_at=row.occurred_at,
+        source=source,
+        lines=tuple(_line_of(line) for line in lines.get(row.key, ())),
+        metadata=row.metadata,
+    )
+
+
+def _line_of(row: Any) -> Line:
+    return Line(
+        key=row.line_key,
+        subscription_key=row.subscription_key,
+        product_key=row.product_key,
+        price_keys=tuple(row.price_keys),
+        gross_minor=row.gross_minor,
+        discount_minor=row.discount_minor,
+        quantity=row.quantity,
+        recurring=row.recurring,
+    )

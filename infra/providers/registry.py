@@ -1,0 +1,12 @@
+"""Which provider's code reads which envelope."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from domain.facts import BillingEvent, NotUsed
+from infra.providers.stripe.translate import translate as translate_stripe
+
+#: (event type, event key, occurred at, exact body) -> facts. Pure; raises Unreadable.
+Translate = Callable[[str, str, datetime, bytes], tuple[BillingEvent, ...] | NotUsed]
+
+TRANSLATORS: Mapping[str, Translate] = {"stripe": translate_stripe}
