@@ -1,0 +1,1 @@
+"""Celery workers, periodic chores and the command line."""
