@@ -82,7 +82,7 @@ MISTAKE_TABLE = """
 {"field": "customer.created", "op": "within", "value": {"before": 1767225600}}  rules.value.before  looks like seconds
 {"field": "customer.created", "op": "within", "value": {"before": -1}}          rules.value.before  epoch milliseconds
 {"field": "customer.created", "op": "within", "value": {"between": ["2026-01-01"]}}   rules.value.between  list of two
-{"field": "customer.created", "op": "within", "value": {"between": ["2026-01-02", "2026-01-01"]}} rules.value.between must
+{"field": "partner.joined", "op": "within", "value": {"between": ["2026-01-02", "2026-01-01"]}} rules.value.between must
 {"field": "customer.created", "op": "within", "value": {"between": ["2026-01-02", 5]}}  rules.value.between  one of each
 {"field": "product.name", "op": "is_set", "vlaue": 1}       rules         unknown key "vlaue"
 {"field": "product.name", "op": "is_set", "where": {"field": "partner.key", "op": "is_set"}}  rules.where.field  line.*
