@@ -150,7 +150,10 @@ def test_packages_are_priced_by_the_package(rounding: str, expected: int) -> Non
     event = stripe_events.subscription("sub_1", customer="cus_1", items=[item("prod_sms", amount=1000, quantity=25)])
     price = event["data"]["object"]["items"]["data"][0]["price"]
     price["transform_quantity"] = {"divide_by": 10, "round": rounding}
-    assert fact_of(event).items[0].amount_minor == expected
+    event["data"]["previous_attributes"] = {"quantity": 11}
+    seen = fact_of(event)
+    assert seen.items[0].amount_minor == expected
+    assert seen.previous_items[0].amount_minor == expected - 1000
 
 
 def test_cancellation_counts_from_when_it_ended() -> None:

@@ -179,6 +179,14 @@ def test_a_2016_invoice_is_read_by_what_it_has() -> None:
     assert (first.line_key, second.line_key) == ("sub_1", "sub_1#2")
 
 
+def test_a_2016_line_belongs_to_the_subscription_it_is_named_after() -> None:
+    """The line's own name beats the invoice's subscription, which stands in where the line has another name."""
+    lines = [line("prod_a", 1, subscription="sub_2"), line("prod_b", 2)]
+    event = as_2016(stripe_events.invoice_paid("in_1", customer="cus_1", subscription="sub_1", lines=lines))
+    event["data"]["object"]["lines"]["data"][1]["id"] = "sli_1"
+    assert [entry.subscription_key for entry in fact_of(event).lines] == ["sub_2", "sub_1"]
+
+
 def test_a_2016_invoice_that_is_not_paid_is_not_used() -> None:
     """The flag `paid` decides where there is no status."""
     event = as_2016(stripe_events.invoice_paid("in_1", customer="cus_1", lines=[]))
