@@ -58,16 +58,19 @@ def start_of_day(day: date, zone: tzinfo) -> datetime:
     return datetime.combine(day, time(0), tzinfo=zone).astimezone(UTC)
 
 
-@lru_cache(maxsize=1_024)
 def shift(moment: datetime, span: Span, zone: tzinfo, times: int = 1) -> datetime:
-    """The moment `times` spans later by the wall clock of `zone`, in UTC; negative `times` go back.
+    """The moment `times` spans later by the wall clock of `zone`, in UTC; negative `times` go back."""
+    # In UTC, because two moments of a repeated hour are equal to Python, and to a cache, within their own zone.
+    return _shift_utc(moment.astimezone(UTC), span, zone, times)
 
-    Remembered: many triggers ask for the same anniversary of one customer.
-    """
+
+@lru_cache(maxsize=1_024)
+def _shift_utc(moment: datetime, span: Span, zone: tzinfo, times: int) -> datetime:
+    """Remembered: many triggers ask for the same anniversary of one customer."""
     local = moment.astimezone(zone)
     day = add_months(local.date(), span.months * times) + timedelta(days=span.days * times)
     if day == local.date():
-        return moment.astimezone(UTC)
+        return moment
     return datetime.combine(day, local.time(), tzinfo=zone).astimezone(UTC)
 
 

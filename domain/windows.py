@@ -70,9 +70,14 @@ _MOMENT_MS_MAX = 32_503_680_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@lru_cache(maxsize=256)
 def period_of(window: Window, as_of: datetime, zone: tzinfo) -> Period:
-    """The moments a window allows, judged at `as_of`. Remembered: many triggers ask the same of one transaction."""
+    """The moments a window allows, judged at `as_of`."""
+    return _period_utc(window, as_of.astimezone(UTC), zone)
+
+
+@lru_cache(maxsize=256)
+def _period_utc(window: Window, as_of: datetime, zone: tzinfo) -> Period:
+    """Remembered, by the moment in UTC: many triggers ask the same of one transaction."""
     match window:
         case Current(unit):
             return current_period(unit, as_of, zone)
