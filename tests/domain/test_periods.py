@@ -18,6 +18,7 @@ from domain.periods import (
     shift,
     start_of_day,
 )
+from domain.windows import Rolling, period_of
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Apia", "Asia/Beirut"]
 zones = st.sampled_from(ZONES).map(ZoneInfo)
@@ -133,3 +134,11 @@ def test_the_repeated_hour_keeps_its_order() -> None:
     second = first.replace(fold=1)
     assert shift(first, Span(), berlin) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     assert shift(second, Span(), berlin) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
+def test_a_window_judged_in_the_repeated_hour_is_that_moments_own() -> None:
+    """The last day up to the second half past two ends an hour later than that up to the first."""
+    berlin = ZoneInfo("Europe/Berlin")
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=berlin)
+    ends = [period_of(Rolling(Span(days=1)), moment, berlin).end for moment in (first, first.replace(fold=1))]
+    assert ends == [datetime(2026, 10, 25, hour, 30, tzinfo=UTC) + timedelta.resolution for hour in (0, 1)]
