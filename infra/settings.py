@@ -99,7 +99,10 @@ class Settings(BaseSettings):
     redis_url: Annotated[str | None, Field(repr=False, description="redis://host:6379/0, or unset")] = None
     data_dir: Annotated[Path, Field(default_factory=default_data_dir, description="a folder, or unset")]
     port: Annotated[int, Field(ge=1, le=65535, description="a port from 1 to 65535, such as 8000")] = 8000
-    dashboard_port: Annotated[int, Field(ge=1, le=65535, description="a free port, such as 8001")] = 8001
+    # Its default is validated too: PORT may have taken it.
+    dashboard_port: Annotated[
+        int, Field(ge=1, le=65535, validate_default=True, description="another port than PORT, such as 8001")
+    ] = 8001
     #: Empty: there is no Stripe endpoint.
     stripe_webhook_secrets: Annotated[
         tuple[str, ...],

@@ -131,9 +131,10 @@ def test_all_problems_are_reported_at_once() -> None:
     assert all("; set it to " in problem for problem in problems)
 
 
-def test_two_processes_cannot_share_a_port() -> None:
-    """The dashboard on the receiver's port is reported before either starts."""
-    (problem,) = problems_of(PORT="9000", DASHBOARD_PORT="9000")
+@pytest.mark.parametrize("environment", [{"PORT": "9000", "DASHBOARD_PORT": "9000"}, {"PORT": "8001"}])
+def test_two_processes_cannot_share_a_port(environment: dict[str, str]) -> None:
+    """The dashboard on the receiver's port, set or by default, is reported before either starts."""
+    (problem,) = problems_of(**environment)
     assert problem.startswith("DASHBOARD_PORT: is the same as PORT")
 
 
