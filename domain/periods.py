@@ -69,8 +69,6 @@ def _shift_utc(moment: datetime, span: Span, zone: tzinfo, times: int) -> dateti
     """Remembered: many triggers ask for the same anniversary of one customer."""
     local = moment.astimezone(zone)
     day = add_months(local.date(), span.months * times) + timedelta(days=span.days * times)
-    if day == local.date():
-        return moment
     return datetime.combine(day, local.time(), tzinfo=zone).astimezone(UTC)
 
 

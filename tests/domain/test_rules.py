@@ -222,6 +222,7 @@ NAMED = {"field": "product.name", "op": "is_set"}
         ({"not": {**TWO, "where": INBOX}}, "neither"),
         ({**NINE, "where": INBOX}, "fails"),
         ({**INBOX, "where": NINE}, "fails"),
+        ({**INBOX, "where": TWO}, "neither"),
     ],
 )
 def test_a_line_without_product_is_never_paid_for_what_it_is_not(document: object, outcome: str) -> None:
