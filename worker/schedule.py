@@ -1,0 +1,13 @@
+"""Periodic chores, rung by beat. Each is idempotent and does nothing where another worker is at it."""
+
+from typing import Any
+
+from infra.broker import DRAIN_TASK
+
+WATCH_TASK = "worker.tasks.watch_inbox"
+
+#: Two beats ring twice; the second ring finds nothing to do.
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "sweep": {"task": DRAIN_TASK, "schedule": 5.0, "options": {"expires": 5}},
+    "watch": {"task": WATCH_TASK, "schedule": 60.0, "options": {"expires": 60}},
+}
