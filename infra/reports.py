@@ -1,0 +1,86 @@
+"""What people ask to see, read-only: the inbox, products, commissions. Rows as documents, times in milliseconds."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from domain.windows import epoch_ms
+from infra.rows import fetch
+
+
+def list_events(
+    connection: Connection, *, state: str | None = None, event_type: str | None = None, limit: int = 20
+) -> list[dict[str, Any]]:
+    """The newest envelopes, without their bodies."""
+    rows = fetch(
+        connection,
+        """
+        select id, provider, event_key, event_type, state, attempts, reason, occurred_at, received_at,
+            next_attempt_at, finished_at, outcome
+        from inbox
+        where (cast(:state as text) is null or state = :state)
+            and (cast(:event_type as text) is null or event_type = :event_type)
+        order by id desc limit :limit
+        """,
+        state=state,
+        event_type=event_type,
+        limit=limit,
+    )
+    return [_document(row) for row in rows]
+
+
+def list_products(connection: Connection, provider_customer_key: str) -> list[dict[str, Any]]:
+    """A customer's products with the history of their status, oldest first."""
+    rows = fetch(
+        connection,
+        """
+        select p.subscription_key, p.product_key, p.status, p.amount_minor, p.quantity, p.currency, p.purchased_at,
+            coalesce(n.name, p.product_key) as name
+        from products p
+        left join lateral (
+            select names.name from product_book b join product_book_names names on names.key = b.key
+            where b.external_key = p.product_key order by names.version desc limit 1
+        ) n on true
+        where p.provider_customer_key = :key order by p.subscription_key, p.product_key
+        """,
+        key=provider_customer_key,
+    )
+    history = fetch(
+        connection,
+        """
+        select h.subscription_key, h.product_key, h.status, h.effective_at from product_history h
+        join products p using (provider, subscription_key, product_key)
+        where p.provider_customer_key = :key order by h.effective_at
+        """,
+        key=provider_customer_key,
+    )
+    found = []
+    for row in rows:
+        steps: list[dict[str, Any]] = []
+        for step in history:
+            mine = (step.subscription_key, step.product_key) == (row.subscription_key, row.product_key)
+            if mine and (not steps or steps[-1]["status"] != step.status):
+                steps.append({"status": step.status, "effective_at": epoch_ms(step.effective_at)})
+        found.append({**_document(row), "history": steps})
+    return found
+
+
+def list_commissions(connection: Connection, partner_key: str | None = None) -> list[dict[str, Any]]:
+    """Commissions that amount to something, oldest payment first."""
+    rows = fetch(
+        connection,
+        """
+        select c.key, c.partner_key, c.transaction_key, c.line_key, c.trigger_key, c.trigger_version, c.amount_minor,
+            c.currency, c.state, c.arithmetic, c.offer, c.earned_at, customers.customer_key
+        from commissions c join customers on customers.key = c.customer
+        where c.amount_minor <> 0 and (cast(:partner_key as text) is null or c.partner_key = :partner_key)
+        order by c.earned_at, c.key
+        """,
+        partner_key=partner_key,
+    )
+    return [_document(row) for row in rows]
+
+
+def _document(row: Any) -> dict[str, Any]:
+    return {name: epoch_ms(value) if isinstance(value, datetime) else value for name, value in row._mapping.items()}
