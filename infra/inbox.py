@@ -98,7 +98,8 @@ with due as (
 )
 update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease
 from due where inbox.id = due.id
-returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body, body_bytes
+returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body,
+    body_bytes
 """
 
 
