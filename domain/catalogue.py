@@ -62,7 +62,8 @@ class Catalogue:
         for other in sorted(self.by_external_key):
             if (difference := difference_between(external_key, other)) is not None:
                 name = self.entries[self.by_external_key[other]].names[-1].name
-                return f'"{external_key}" matches no product book entry; "{other}" ({name}) differs only in {difference}'
+                nearest = f'"{other}" ({name}) differs only in {difference}'
+                return f'"{external_key}" matches no product book entry; {nearest}'
         return None
 
 
@@ -70,4 +71,3 @@ def placeholder(provider: str, product_key: str) -> Entry:
     """The entry for a sold product nobody has described yet; its key is derived, so making it twice makes one."""
     key = ids.product_book_key(provider, product_key)
     return Entry(key, (EntryName(None, product_key),), external_key=product_key, needs_review=True)
-

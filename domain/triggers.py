@@ -28,7 +28,6 @@ __all__ = (
     "parse_trigger",
     "render_action",
     "render_trigger",
-    "resolve_exclusive",
 )
 
 _NAME_LENGTH_MAX = 200
@@ -193,21 +192,6 @@ def in_force(versions: Iterable[Trigger], at: datetime) -> Trigger | None:
     in_effect = [version for version in versions if version.effective_from <= at]
     latest = max(in_effect, key=lambda version: version.version, default=None)
     return latest if latest is not None and latest.active else None
-
-
-def resolve_exclusive(fired: Sequence[Trigger]) -> tuple[tuple[Trigger, ...], tuple[Trigger, ...]]:
-    """Which of the triggers that fired on the same thing pay, and which give way, both in the order given.
-
-    Of one exclusive group only the first by position, then by key, pays. What they would pay is never compared: a
-    percentage and a flat amount have no common measure. Triggers without a group all pay.
-    """
-    winners: dict[str, Trigger] = {}
-    for trigger in sorted(fired, key=lambda each: (each.position, each.key)):
-        if trigger.exclusive_group is not None:
-            winners.setdefault(trigger.exclusive_group, trigger)
-    kept = [each for each in fired if each.exclusive_group is None or winners[each.exclusive_group] is each]
-    dropped = [each for each in fired if each.exclusive_group is not None and winners[each.exclusive_group] is not each]
-    return tuple(kept), tuple(dropped)
 
 
 def _read_event(value: object, problems: Problems) -> TriggerEvent | None:

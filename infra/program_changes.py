@@ -13,7 +13,6 @@ from sqlalchemy import Connection, text
 
 from domain import ids
 from domain.errors import CannotProcess, Rejected
-from domain.near_misses import near_miss
 from domain.rules import fields_read
 from domain.triggers import Trigger, TriggerEvent, parse_trigger, render_trigger
 from infra import tables
@@ -213,14 +212,3 @@ def refuse_unrecorded(event: TriggerEvent, read: frozenset[str]) -> None:
         if name.startswith(_UNRECORDED):
             raise Rejected(f"{name} is not recorded yet; use product, line, transaction or partner fields", "rules")
 
-
-def unknown_product_names(connection: Connection, names: Sequence[str]) -> list[str]:
-    """A warning for each product name of a rule that the product book lacks, with what it may have meant."""
-    known = [row.name for row in fetch(connection, "select distinct name from product_book_names")]
-    warnings = []
-    for name in names:
-        if name not in known:
-            other = near_miss(name, known)
-            hint = f'; "{other}" differs only in capitals' if other else ""
-            warnings.append(f'"{name}" names no product{hint}')
-    return warnings

@@ -4,12 +4,9 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from domain.errors import Rejected
 from domain.fields import TriggerEvent
@@ -25,7 +22,6 @@ from domain.triggers import (
     in_force,
     parse_trigger,
     render_trigger,
-    resolve_exclusive,
 )
 
 DAY = timedelta(days=1)
@@ -231,34 +227,3 @@ def test_the_version_that_counts_is_the_last_saved_in_effect(row: str) -> None:
 def test_no_versions_mean_no_trigger() -> None:
     """A trigger without versions is never in force."""
     assert in_force([], MARCH) is None
-
-
-def test_the_first_by_position_then_key_wins_its_group() -> None:
-    """Of an exclusive group one trigger pays, whatever the order they fired in; others and other groups all pay."""
-    winner = trigger("b", exclusive_group="inbox", position=1)
-    tied = trigger("c", exclusive_group="inbox", position=1)
-    later = trigger("a", exclusive_group="inbox", position=2, action=FlatAction(10**9, "usd"))
-    alone = trigger("d", exclusive_group="surveys", position=9)
-    free = [trigger("e"), trigger("f")]
-    for fired in permutations([winner, tied, later, alone, *free]):
-        kept, dropped = resolve_exclusive(fired)
-        assert set(kept) == {winner, alone, *free}
-        assert set(dropped) == {tied, later}
-        assert list(kept) == [each for each in fired if each in kept]
-
-
-groups = st.sampled_from([None, "one", "two"])
-
-
-@given(st.lists(st.tuples(groups, st.integers(0, 3)), max_size=8))
-def test_exclusive_groups_lose_nothing_and_keep_one_each(drawn: list[tuple[str | None, int]]) -> None:
-    """Every trigger that fired is kept or dropped; each group keeps exactly one; what has no group is kept."""
-    fired = [
-        trigger(f"trig_{at}", exclusive_group=group, position=position) for at, (group, position) in enumerate(drawn)
-    ]
-    kept, dropped = resolve_exclusive(fired)
-    kept_groups = [each.exclusive_group for each in kept if each.exclusive_group]
-    assert sorted([*kept, *dropped], key=lambda each: each.key) == fired
-    assert sorted(kept_groups) == sorted({group for group, _ in drawn if group})
-    assert all(each.exclusive_group for each in dropped)
-    assert resolve_exclusive(kept) == (kept, ())
