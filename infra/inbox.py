@@ -14,7 +14,7 @@ from enum import StrEnum
 import structlog
 from sqlalchemy import Connection, text
 
-from domain.errors import TryLater
+from domain.errors import CannotProcess, TryLater
 from infra.bodies import decode
 from infra.rows import as_json, fetch
 
@@ -64,9 +64,9 @@ class Envelope:
         return f"{self.provider}:{self.event_key}"
 
     def body(self) -> bytes:
-        """The exact bytes that were received. Raises TryLater if they were erased."""
+        """The exact bytes that were received. Raises CannotProcess if they were erased."""
         if self.stored_body is None:
-            raise TryLater("the body was erased")
+            raise CannotProcess("its body was erased")
         return decode(self.body_codec, self.stored_body, self.body_bytes)
 
 
@@ -96,42 +96,56 @@ with due as (
     where next_attempt_at <= now() and claimed_by is {is_null} null
     order by next_attempt_at, id limit :count for update skip locked
 )
-update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease
+update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease,
+    outcome = {outcome}
 from due where inbox.id = due.id
 returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body,
     body_bytes
 """
 
+#: When its worker vanished, one entry each time since it was last marked. Attempts alone do not tell: most of them
+#: end in a mark.
+_ONE_MORE_LOST = """jsonb_build_object(
+    'claims_lost', coalesce(outcome -> 'claims_lost', '[]') || to_jsonb(cast(now() as text)))"""
+
+_BURY = """
+update inbox set state = 'dead', next_attempt_at = null, claimed_by = null, finished_at = now(), outcome = null,
+    reason = 'its worker died or hung with it ' || :most || ' times',
+    fingerprint = provider || ' ' || event_type || ' WorkerLost'
+where next_attempt_at <= now() and claimed_by is not null
+    and coalesce(jsonb_array_length(outcome -> 'claims_lost'), 0) + 1 >= :most
+returning id, event_type, attempts
+"""
+
 
 def claim(connection: Connection, count: int) -> list[Envelope]:
     """Take up to `count` due envelopes, oldest first; commit before working on them."""
-    return _claimed(connection, "", count)
+    return _claimed(connection, _CLAIM.format(is_null="", outcome="outcome"), count)
 
 
 def claim_suspect(connection: Connection) -> list[Envelope]:
     """Take one envelope whose last worker vanished with it: it runs alone, or is dead after too many times."""
-    bury = """
-        update inbox set state = 'dead', next_attempt_at = null, claimed_by = null, finished_at = now(),
-            reason = 'its worker died or hung ' || attempts || ' times', fingerprint = provider || ' ' || event_type || ' WorkerLost'
-        where next_attempt_at <= now() and claimed_by is not null and attempts >= :most returning id
-    """  # noqa: E501
-    for row in fetch(connection, bury, most=CLAIMS_LOST_MAX):
-        log.error("event.died", inbox_id=row.id, reason="its worker died or hung with it too often")
-    return _claimed(connection, "not", 1)
+    for row in fetch(connection, _BURY, most=CLAIMS_LOST_MAX):
+        log.error("event.died", inbox_id=row.id, type=row.event_type, attempts=row.attempts, reason="its worker was lost")
+    return _claimed(connection, _CLAIM.format(is_null="not", outcome=_ONE_MORE_LOST), 1)
 
 
-def _claimed(connection: Connection, is_null: str, count: int) -> list[Envelope]:
-    rows = fetch(connection, _CLAIM.format(is_null=is_null), count=count, lease=LEASE)
+def _claimed(connection: Connection, statement: str, count: int) -> list[Envelope]:
+    rows = fetch(connection, statement, count=count, lease=LEASE)
     return sorted((Envelope(*row) for row in rows), key=lambda envelope: envelope.id)
 
 
 def mark(connection: Connection, marks: Sequence[Mark]) -> None:
-    """Write what became of claimed envelopes. Raises ClaimLost unless every one is still this connection's."""
+    """Write what became of claimed envelopes. Raises ClaimLost unless every one is still this connection's.
+
+    One that waits for a named thing has not failed: its attempts count from the beginning again.
+    """
     if not marks:
         return
     statement = text("""
         update inbox set state = r.state, next_attempt_at = r.next_attempt_at, reason = r.reason,
             fingerprint = r.fingerprint, outcome = r.outcome, claimed_by = null,
+            attempts = case r.state when 'waiting' then 0 else inbox.attempts end,
             finished_at = case when r.next_attempt_at is null then now() end
         from json_to_recordset(cast(:rows as json)) as r(
             id bigint, attempts int, state text, next_attempt_at timestamptz, reason text, fingerprint text,
@@ -155,13 +169,18 @@ def give_back(connection: Connection, envelopes: Sequence[Envelope], delay: time
 
 
 def release_orphans(connection: Connection) -> int:
-    """Make due what was claimed by connections that are gone; how many. Idempotent."""
+    """Make due what was claimed by connections that are gone; how many. Idempotent.
+
+    A server that was restarted gives process ids out again: a backend younger than the claim did not make it.
+    """
     released = connection.execute(
         text("""
             update inbox set next_attempt_at = now()
-            where next_attempt_at > now() and claimed_by is not null
-              and not exists (select from pg_stat_activity where pid = claimed_by)
-        """)
+            where next_attempt_at > now() and claimed_by is not null and not exists (
+                select from pg_stat_activity where pid = claimed_by
+                    and coalesce(backend_start, '-infinity') <= next_attempt_at - cast(:lease as interval))
+        """),
+        {"lease": LEASE},
     )
     return released.rowcount
 
@@ -182,6 +201,7 @@ def due_count(connection: Connection) -> int:
     return int(
         fetch(
             connection,
-            "select count(*) as n from inbox where next_attempt_at <= now() or claimed_by is not null",
+            "select count(*) as n from inbox where next_attempt_at is not null"
+            " and (next_attempt_at <= now() or claimed_by is not null)",
         )[0].n
     )
