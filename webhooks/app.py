@@ -84,7 +84,7 @@ class Application:
         self._health.stopping = True
 
     def _finished(self, report: BatchReport) -> None:
-        """In a flusher's thread. One line per batch names every event in it; one per delivery would cost ten times it."""
+        """In a flusher's thread. One line per batch names every event in it: a line per delivery costs ten times it."""
         if report.accepted:
             self._wake.ring()
         self._metrics.batch(report)

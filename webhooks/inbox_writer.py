@@ -19,6 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from infra import bodies
 from infra.crashpoint import reach
 
+#: A connection that breaks within this many seconds was broken before.
+_AT_ONCE_S = 0.5
 #: Deadlocks and serialization failures are tried again this often in all.
 ATTEMPTS_MAX = 3
 
@@ -77,6 +79,9 @@ class InboxWriter:
     def __init__(self, open_connection: Callable[[], psycopg.Connection]) -> None:
         self._open = open_connection
         self._connection: psycopg.Connection | None = None
+        #: From here on an error leaves open whether the rows are there.
+        self._committing = False
+        self._has_worked = False
 
     def connect(self) -> None:
         """Have a connection. Raises `Lost`."""
@@ -84,6 +89,7 @@ class InboxWriter:
             return
         try:
             self._connection = self._open()
+            self._has_worked = False
         except (psycopg.Error, SQLAlchemyError, OSError) as error:
             raise Lost(type(error).__name__) from error
 
@@ -93,6 +99,7 @@ class InboxWriter:
         A row of which PostgreSQL refuses the values is found by halving, and the others are written. After anything
         that leaves the connection or the commit in doubt, all rows count as refused: a retry finds out.
         """
+        began_s = time.monotonic()
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 return Written(created=self._insert(rows))
@@ -105,8 +112,10 @@ class InboxWriter:
                 return self._halves(rows, error) if self._rolled_back() else _all_refused(rows, error)
             except (psycopg.Error, Lost, OSError) as error:
                 # Read-only after a failover, shutting down, disk full, gone: another connection may fare better.
+                stale = attempt == 1 and self._was_stale(began_s)
                 self.close()
-                return _all_refused(rows, error)
+                if not stale:
+                    return _all_refused(rows, error)
         raise AssertionError("unreachable: the last attempt returns")
 
     def cut(self) -> None:
@@ -129,14 +138,23 @@ class InboxWriter:
                 connection.close()
 
     def _insert(self, rows: Sequence[Row]) -> frozenset[tuple[str, str]]:
+        self._committing = False
         self.connect()
         assert self._connection is not None
         cursor = self._connection.execute(_INSERT, _columns(rows), prepare=True)
         created = frozenset((str(provider), str(event_key)) for provider, event_key in cursor)
         reach("before_commit")
+        self._committing = True
         self._connection.commit()
         reach("after_commit")
+        self._has_worked = True
         return created
+
+    def _was_stale(self, began_s: float) -> bool:
+        """Whether the connection had ended while nobody used it: a server that restarted may well be back."""
+        connection = self._connection
+        lost_at_once = connection is not None and connection.broken and time.monotonic() - began_s < _AT_ONCE_S
+        return lost_at_once and self._has_worked and not self._committing
 
     def _rolled_back(self) -> bool:
         """Whether the connection is fit for another statement."""

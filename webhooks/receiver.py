@@ -92,10 +92,8 @@ class Receiver:
         headers = _headers(scope["headers"])
         if headers.get(b"content-encoding", b"identity") != b"identity":
             return TurnedAway(415, "content_encoding")
-        length = headers.get(b"content-length", b"0")
-        if length is None or not length.isdigit() or {b"content-length", b"transfer-encoding"} <= headers.keys():
-            # Two ways to tell where the body ends are two different requests to somebody on the way.
-            return TurnedAway(400, "ambiguous_length")
+        # The server has refused what is not one number. Of two ways to say a length it took the chunks, and closes.
+        length = headers.get(b"content-length") or b"0"
         if len(length) > _LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX:
             return TurnedAway(413, "too_large")
         if self._in_flight.is_full:
