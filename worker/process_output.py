@@ -51,7 +51,8 @@ class OutputQueue:
         self.dropped_count = 0
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write. To a descriptor of our own: whatever gets the number of a closed one next is not ours."""
+        self._fd = os.dup(self._fd)
         self._thread.start()
 
     def put_lines(self, line_prefix: bytes, lines: Iterable[bytes]) -> None:
@@ -73,9 +74,12 @@ class OutputQueue:
             self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _write_all(self) -> None:
-        while batch := self._next_batch():
-            if not _write_whole(self._fd, batch):
-                return
+        try:
+            while batch := self._next_batch():
+                if not _write_whole(self._fd, batch):
+                    return
+        finally:
+            os.close(self._fd)
 
     def _next_batch(self) -> bytes:
         """What is queued, waiting for it; empty when it is closed and all is written."""

@@ -61,7 +61,7 @@ class Guardian:
                 self._announce("ready")
                 log.info("server.started", server=self._name, pid=self._process and self._process.pid)
                 self._guard()
-        except ServersUnavailable as error:
+        except (ServersUnavailable, OSError) as error:  # the latter of a full disk, for one
             log.error("server.abandoned", server=self._name, reason=str(error))
             self._stop()
             self._announce("failed", str(error))
@@ -148,7 +148,7 @@ class Guardian:
 def _keep_log(stream: IO[bytes], path: Path) -> None:
     """Move what the server says into files of bounded size; a full disk costs lines and never stops the reading."""
     handler = logging.handlers.RotatingFileHandler(
-        path, maxBytes=_LOG_BYTES_MAX, backupCount=_LOG_FILES_KEPT, errors="replace"
+        path, maxBytes=_LOG_BYTES_MAX, backupCount=_LOG_FILES_KEPT, errors="replace", delay=True
     )
     with stream:
         for line in stream:

