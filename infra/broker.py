@@ -46,6 +46,8 @@ def make_celery(redis_url: str, *, socket_timeout_s: float = 30.0, connect_timeo
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        # For ever: a worker without a broker still sweeps.
+        broker_connection_max_retries=None,
         enable_utc=True,
         timezone="UTC",
         broker_connection_timeout=connect_timeout_s,
@@ -76,7 +78,8 @@ class Wake:
             redis_url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None, protocol=2
         )
         self._on_error = on_error
-        self._rung = threading.Event()
+        self._is_rung = False
+        self._stirred = threading.Event()
         self._stopping = threading.Event()
         self._complained_s = float("-inf")
         self._failed_count = 0
@@ -88,20 +91,23 @@ class Wake:
 
     def ring(self) -> None:
         """Say that something was committed; may be called from any thread."""
-        self._rung.set()
+        self._is_rung = True
+        self._stirred.set()
 
     def stop(self, timeout_s: float = 3.0) -> None:
         """Publish a last ring if there is one, and end the thread; gives up waiting after `timeout_s`."""
         self._stopping.set()
-        self._rung.set()
+        self._stirred.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while True:
-            self._rung.wait()
+            self._stirred.wait()
+            self._stirred.clear()
             stopping = self._stopping.is_set()
-            self._rung.clear()
-            pause_s = self._publish()
+            # Cleared before it is acted on: what rings from here on is for the next message.
+            is_rung, self._is_rung = self._is_rung, False
+            pause_s = self._publish() if is_rung else 0.0
             if stopping:
                 return
             self._stopping.wait(pause_s)

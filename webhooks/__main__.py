@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ HEADERS_WITHIN_S = 10
 HEADERS_BYTES_MAX = 16 * 1024
 CONNECTIONS_MAX = 2048
 
+_ADDRESS = "0.0.0.0"  # noqa: S104 - providers come from outside
+
 _log = structlog.get_logger()
 
 
@@ -34,6 +37,7 @@ def main() -> int:
     try:
         settings = load_settings()
         _require(settings)
+        _require_free_port(settings.port)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -55,11 +59,22 @@ def _require(settings: Settings) -> None:
         raise SettingsError(problems)
 
 
+def _require_free_port(port: int) -> None:
+    """The server would share a port that is taken, and half of the deliveries would go to somebody else's database."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_ADDRESS, port))
+        except OSError as error:
+            problem = f"PORT: {port} cannot be used ({error.strerror}); stop what uses it, or set another port"
+            raise SettingsError((problem,)) from None
+
+
 async def _serve(settings: Settings) -> None:
     application = Application(settings)
     server = Server(
         application,
-        address="0.0.0.0",  # noqa: S104 - providers come from outside
+        address=_ADDRESS,
         port=settings.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,

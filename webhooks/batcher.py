@@ -211,10 +211,10 @@ class _Flusher(threading.Thread):
         try:
             self._flush(batch)
         except Exception as error:  # noqa: BLE001 - the thread is all that stores anything
-            _log.exception("flusher.failed", row_count=len(batch))
+            self._batcher.answer((waiting, Stored.UNAVAILABLE) for waiting in batch)
             self._busy_since_s = None
             self._writer.close()
-            self._batcher.answer((waiting, Stored.UNAVAILABLE) for waiting in batch)
+            _log.exception("flusher.failed", row_count=len(batch))
             self._batcher.report(BatchReport((), (), len(batch), 0.0, type(error).__name__))
 
     def _connect(self) -> bool:

@@ -107,6 +107,15 @@ def test_missing_settings_are_named(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_taken_port_is_named(receiver: ReceiverProcess, tmp_path: Path) -> None:
+    """A second receiver on the same port does not start beside the first, and says why."""
+    with (
+        pytest.raises(AssertionError, match=f"PORT: {receiver.port} cannot be used"),
+        running(tmp_path, PORT=str(receiver.port), DATABASE_URL="postgresql://nowhere/x", REDIS_URL="redis://nowhere"),
+    ):
+        pytest.fail("it started")
+
+
 def test_the_log_has_one_line_per_batch_with_its_events(receiver: ReceiverProcess) -> None:
     """Every stored event is named in exactly one `batch.committed` line, which is JSON."""
     key = new_key()
