@@ -102,44 +102,74 @@ def fold(
     Versions that repeat the state before them are left out; of several at one instant the last stands.
     """
     walk = _Walk(before)
-    for entry in _merged(in_order(snapshots, before.last_seen), sorted(evidence, key=lambda e: (e.at, e.product_key))):
+    for entry in _merged(in_order(snapshots, before.last_seen), evidence):
         if walk.ended_for_good:
             break
-        match entry:
-            case SubscriptionSeen():
-                walk.snapshot(entry)
-            case Evidence():
-                walk.paid(entry)
-    return {product: tuple(versions) for product, versions in walk.versions.items()}
+        walk.step(entry)
+    return {product: tuple(versions) for product, versions in walk.versions.items() if versions}
 
 
-def _merged(snapshots: Sequence[SubscriptionSeen], evidence: Sequence[Evidence]) -> list[SubscriptionSeen | Evidence]:
-    """Within one instant: what was seen, then what was paid, then what ended."""
+def state_before(
+    products: Mapping[str, ProductVersion], snapshots: Iterable[SubscriptionSeen], evidence: Iterable[Evidence]
+) -> SubscriptionState:
+    """The state at a window's beginning, from each product's version there and the last facts before it.
+
+    `snapshots` reach back to one that stands alone at its instant and shows every item: what came before that one
+    changes neither the order of those after it nor what is on the subscription. Of `evidence`, each product's last
+    recurring payment is enough. A snapshot that ended the subscription for good belongs to it however old it is.
+    """
+    ordered = in_order(snapshots)
+    walk = _Walk(SubscriptionState(products))
+    for entry in _merged(ordered, evidence):
+        walk.step(entry)
+    return SubscriptionState(products, frozenset(walk.present), walk.ended_for_good, ordered[-1] if ordered else None)
+
+
+def _merged(snapshots: Sequence[SubscriptionSeen], evidence: Iterable[Evidence]) -> list[SubscriptionSeen | Evidence]:
+    """Within one instant: what was seen, then what was paid, then what ended (and was not resumed at once)."""
     placed: list[tuple[datetime, int, int, SubscriptionSeen | Evidence]] = []
-    placed += [(s.effective_at, 2 if s.ended else 0, place, s) for place, s in enumerate(snapshots)]
-    placed += [(e.at, 1, place, e) for place, e in enumerate(evidence)]
+    resumed: set[datetime] = set()
+    for place, seen in reversed(list(enumerate(snapshots))):
+        if not seen.ended:
+            resumed.add(seen.effective_at)
+        placed.append((seen.effective_at, 0 if seen.effective_at in resumed else 2, place, seen))
+    placed += [(proof.at, 1, place, proof) for place, proof in enumerate(sorted(evidence, key=_time_and_content))]
     return [entry[3] for entry in sorted(placed, key=lambda entry: entry[:3])]
+
+
+def _time_and_content(proof: Evidence) -> tuple[datetime, str, bool, str, tuple[str, ...]]:
+    return proof.at, proof.product_key, proof.recurring, proof.currency or "", proof.price_keys
 
 
 class _Walk:
     """One pass over a subscription's facts; lives only inside `fold`."""
 
     def __init__(self, before: SubscriptionState) -> None:
+        self.before = before.products
         self.current = dict(before.products)
         self.present = set(before.present)
         self.ended_for_good = before.ended_for_good
         self.versions: dict[str, list[ProductVersion]] = {}
 
+    def step(self, entry: SubscriptionSeen | Evidence) -> None:
+        match entry:
+            case SubscriptionSeen():
+                self.snapshot(entry)
+            case Evidence():
+                self.paid(entry)
+
     def snapshot(self, seen: SubscriptionSeen) -> None:
+        """Ended: every product is over, listed or not. Only the first page known: what is not on it stays."""
         items = {item.product_key: item for item in seen.items}
-        for product_key in sorted(self.present - items.keys()):
-            self._set(product_key, self._removed(product_key, seen))
+        unlisted = self.present - items.keys()
+        if seen.ended:
+            unlisted |= self.current.keys() - items.keys()
+        stays = seen.items_missing and not seen.ended
+        for product_key in sorted(unlisted):
+            self._set(product_key, self._unlisted(product_key, seen, stays=stays))
         for product_key in sorted(items):
             self._set(product_key, self._listed(product_key, items[product_key], seen))
-        if seen.ended:
-            for product_key in sorted(self.current.keys() - items.keys()):
-                self._set(product_key, self._removed(product_key, seen))
-        self.present = set(items)
+        self.present = items.keys() | (unlisted if stays else set())
         self.ended_for_good = self.ended_for_good or (seen.ended and seen.absorbing)
 
     def paid(self, line: Evidence) -> None:
@@ -152,18 +182,22 @@ class _Walk:
             self.present.add(line.product_key)
 
     def _listed(self, product_key: str, item: SubscriptionItem, seen: SubscriptionSeen) -> ProductVersion:
-        known = self.current.get(product_key)
-        status = seen.status
-        if status is ProductStatus.NONE and known is not None:
-            status = known.status  # nothing goes back to never having started
         return ProductVersion(
-            seen.effective_at, status, seen.provider_status, item.amount_minor, item.quantity, seen.currency,
-            item.price_keys,
+            seen.effective_at, self._status(product_key, seen), seen.provider_status, item.amount_minor, item.quantity,
+            seen.currency, item.price_keys,
         )  # fmt: skip
 
-    def _removed(self, product_key: str, seen: SubscriptionSeen) -> ProductVersion:
+    def _unlisted(self, product_key: str, seen: SubscriptionSeen, *, stays: bool) -> ProductVersion:
         known = self.current.get(product_key) or ProductVersion(seen.effective_at, ProductStatus.NONE)
+        if stays:
+            status = self._status(product_key, seen)
+            return replace(known, effective_at=seen.effective_at, status=status, provider_status=seen.provider_status)
         return replace(known, effective_at=seen.effective_at, status=ProductStatus.CHURNED)
+
+    def _status(self, product_key: str, seen: SubscriptionSeen) -> ProductStatus:
+        """The subscription's own, but nothing goes back to never having started."""
+        known = self.current.get(product_key)
+        return known.status if seen.status is ProductStatus.NONE and known is not None else seen.status
 
     def _set(self, product_key: str, version: ProductVersion) -> None:
         known = self.current.get(product_key)
@@ -173,7 +207,9 @@ class _Walk:
         versions = self.versions.setdefault(product_key, [])
         if versions and versions[-1].effective_at == version.effective_at:
             versions.pop()
-        versions.append(version)
+        before = versions[-1] if versions else self.before.get(product_key)
+        if before is None or not version.same_state(before):
+            versions.append(version)
 
 
 def version_at(history: Sequence[ProductVersion], at: datetime) -> ProductVersion | None:

@@ -230,6 +230,8 @@ subscription_snapshots = Table(
     Column("member_key", Text),
     Column("previous_provider_status", Text),
     Column("previous_items", JSONB),
+    #: True: `items` is only the first page.
+    Column("items_missing", Boolean, nullable=False),
     CheckConstraint("status in ('none', 'trial', 'active', 'churned')", name="status"),
     Index("subscription_snapshots_by_time", "provider", "subscription_key", "effective_at"),
 )

@@ -10,8 +10,8 @@ from domain import ids
 from domain.catalogue import Catalogue
 from domain.customers import Claim, Customer
 from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, SubscriptionSeen
-from domain.known import BEGINNING, Known, ProviderCustomer, ProviderCustomerKey, SubscriptionKey, SubscriptionWindow
-from domain.products import Evidence, ProductVersion, SubscriptionState, in_order
+from domain.known import Known, ProviderCustomer, ProviderCustomerKey, SubscriptionKey, SubscriptionWindow
+from domain.products import Evidence, ProductVersion, state_before
 from domain.record import windows
 from domain.transactions import Transaction
 from infra.ledger.shapes import claim_of, provider_customer_of, snapshot_of, transaction_of, version_of
@@ -150,14 +150,17 @@ def _subscriptions(
     return {place: parts.window(place) for place in since}
 
 
-#: Snapshots of the window, the last group before it, and whether an earlier one ended the subscription for good.
+#: Snapshots of the window, those before it as far back as `domain.products.state_before` asks, and whichever ended
+#: the subscription for good.
 _SNAPSHOTS = """
 select s.*, s.effective_at >= wanted.since as inside from wanted
 join subscription_snapshots s using (provider, subscription_key)
 where s.effective_at >= coalesce(
-    (select max(b.effective_at) from subscription_snapshots b
+    (select b.effective_at from subscription_snapshots b
      where b.provider = wanted.provider and b.subscription_key = wanted.subscription_key
-       and b.effective_at < wanted.since), wanted.since)
+       and b.effective_at < wanted.since
+     group by b.effective_at having count(*) = 1 and not bool_or(b.items_missing)
+     order by b.effective_at desc limit 1), '-infinity')
    or (s.ended and s.absorbing)
 """
 
@@ -226,15 +229,10 @@ class _Parts:
                 self.proven_before.setdefault(place, []).append(proof)
 
     def window(self, place: SubscriptionKey) -> SubscriptionWindow:
-        before = in_order(self.before.get(place, ()))
-        ended = any(seen.ended and seen.absorbing for seen in before)
-        last = before[-1] if before else None
-        listed = {item.product_key for item in last.items} if last else set()
-        last_at = last.effective_at if last else BEGINNING
-        proven = {proof.product_key for proof in self.proven_before.get(place, ()) if proof.at >= last_at}
+        earlier = self.before.get(place, ()), self.proven_before.get(place, ())
         return SubscriptionWindow(
             since=self.since[place],
-            before=SubscriptionState(self.states.get(place, {}), frozenset(listed | proven), ended, last),
+            before=state_before(self.states.get(place, {}), *earlier),
             snapshots=tuple(self.inside.get(place, ())),
             evidence=tuple(self.evidence.get(place, ())),
             versions={product: tuple(found) for product, found in self.versions.get(place, {}).items()},

@@ -86,6 +86,7 @@ def snapshot_row(seen: SubscriptionSeen) -> dict[str, Any]:
         "member_key": seen.member_key,
         "previous_provider_status": seen.previous_provider_status,
         "previous_items": None if previous is None else [_item_document(item) for item in previous],
+        "items_missing": seen.items_missing,
     }
 
 
@@ -108,6 +109,7 @@ def snapshot_of(row: Any) -> SubscriptionSeen:
         member_key=row.member_key,
         previous_provider_status=row.previous_provider_status,
         previous_items=None if previous is None else tuple(_item_of(item) for item in previous),
+        items_missing=row.items_missing,
     )
 
 
@@ -184,7 +186,7 @@ def line_rows(paid: Transaction) -> list[dict[str, Any]]:
 
 
 def transaction_of(row: Any, lines: Mapping[str, list[Any]]) -> Transaction:
-    """A row of `transactions` and its lines' rows, ordered by key, as a value."""
+    """A row of `transactions` and its lines' rows as a value; sorted here, for databases collate as they like."""
     source = source_of(row, "source")
     assert source is not None  # the columns are not null
     return Transaction(
@@ -194,7 +196,7 @@ def transaction_of(row: Any, lines: Mapping[str, list[Any]]) -> Transaction:
         currency=row.currency,
         occurred_at=row.occurred_at,
         source=source,
-        lines=tuple(_line_of(line) for line in lines.get(row.key, ())),
+        lines=tuple(sorted((_line_of(line) for line in lines.get(row.key, ())), key=lambda line: line.key)),
         metadata=row.metadata,
     )
 

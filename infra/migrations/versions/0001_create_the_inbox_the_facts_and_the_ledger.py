@@ -310,6 +310,7 @@ def _create_subscription_snapshots() -> None:
         sa.Column("member_key", sa.Text(), nullable=True),
         sa.Column("previous_provider_status", sa.Text(), nullable=True),
         sa.Column("previous_items", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("items_missing", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
             "status in ('none', 'trial', 'active', 'churned')", name=op.f("subscription_snapshots_status_check")
         ),
