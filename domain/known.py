@@ -76,8 +76,9 @@ class Touched:
     customers: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)
     #: Every transaction with a line on the subscription from the moment on.
     subscriptions: dict[SubscriptionKey, tuple[datetime, str]] = field(default_factory=dict)
-    #: Credits of the product after the moment: the charge they credit may be another one now.
-    credits: dict[ProductKey, tuple[datetime, str]] = field(default_factory=dict)
+    #: The customer's transactions with credits from the moment on: what they take back may be another charge now,
+    #: or there may be more or less left of it. So are those that follow any transaction touched otherwise.
+    credits: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)
 
 
 def note_earliest(where: dict[KeyT, tuple[datetime, str]], key: KeyT, moment: datetime, cause: str) -> None:

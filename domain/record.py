@@ -61,6 +61,8 @@ def _record_customers(events: list[CustomerSeen], known: Known, lookback: timede
         place = (seen.provider, seen.provider_customer_key)
         person = people.get(place) or ProviderCustomer(*place)
         people[place] = _linked(_described(person, seen), seen, known, changes)
+        if person.customer is not None:
+            causes.setdefault(person.customer, cause_of(seen))  # it may have just lost what was said of this one
         if people[place] != person or place not in known.provider_customers:
             changes.provider_customers[place] = people[place]
         if seen.partner_key is not None:
@@ -93,17 +95,18 @@ def _linked(person: ProviderCustomer, seen: CustomerSeen, known: Known, changes:
     if seen.customer_key is not None:
         if person.link_source is not None and seen.source <= person.link_source:
             return person
-        return replace(person, link_source=seen.source, customer=_customer(seen.customer_key, seen, known, changes))
+        return replace(person, link_source=seen.source, customer=_customer(seen.customer_key, known, changes))
     if seen.partner_key is not None and person.customer is None:
-        return replace(person, customer=_customer(seen.provider_customer_key, seen, known, changes))
+        return replace(person, customer=_customer(seen.provider_customer_key, known, changes))
     return person
 
 
-def _customer(company_key: str, seen: CustomerSeen, known: Known, changes: Changes) -> str:
+def _customer(company_key: str, known: Known, changes: Changes) -> str:
+    """The key of our customer. What a provider says of it stays with the provider's: there the newest word wins."""
     by_company_key = (c.key for c in known.customers.values() if c.customer_key == company_key)
     key = next(by_company_key, None) or ids.customer_key(company_key)
     if key not in known.customers and key not in changes.customers:
-        changes.customers[key] = Customer(key, company_key, seen.email, seen.name, seen.country)
+        changes.customers[key] = Customer(key, company_key)
     return key
 
 
@@ -164,7 +167,9 @@ def _record_payments(events: list[InvoicePaid], known: Known, changes: Changes) 
         changes.transactions[paid.key] = paid
         if existing is None or _money(paid) != _money(existing):
             changes.touched.transactions.setdefault(paid.key, cause_of(event))
-            _touch_credits(paid, existing, cause_of(event), changes)
+            _touch_credits(paid, cause_of(event), changes)
+            if existing is not None:
+                _touch_credits(existing, cause_of(event), changes)
 
 
 def _money(paid: Transaction) -> tuple[object, ...]:
@@ -172,13 +177,10 @@ def _money(paid: Transaction) -> tuple[object, ...]:
     return paid.provider_customer_key, paid.currency, paid.occurred_at, paid.lines, paid.metadata
 
 
-def _touch_credits(paid: Transaction, existing: Transaction | None, cause: str, changes: Changes) -> None:
-    """A charge that is new or was moved may be what later credits take back."""
-    for version in (paid, *((existing,) if existing else ())):
-        for line in version.lines:
-            if line.product_key and line.subscription_key:
-                place = (version.provider, line.subscription_key, line.product_key)
-                note_earliest(changes.touched.credits, place, version.occurred_at, cause)
+def _touch_credits(paid: Transaction, cause: str, changes: Changes) -> None:
+    """A charge may be what later credits take back; a credit leaves them less to take."""
+    if paid.provider_customer_key is not None:
+        note_earliest(changes.touched.credits, (paid.provider, paid.provider_customer_key), paid.occurred_at, cause)
 
 
 # Subscriptions: product status, from snapshots and from what was paid.
@@ -210,8 +212,10 @@ def _proofs(paid: Transaction) -> Iterator[Line]:
 def _record_subscriptions(events: list[SubscriptionSeen], known: Known, lookback: timedelta, changes: Changes) -> None:
     causes = {(e.provider, e.subscription_key): cause_of(e) for e in reversed(events)}
     for paid in changes.transactions.values():
-        for line in _proofs(paid):
-            causes.setdefault((paid.provider, str(line.subscription_key)), f"{paid.provider}:{paid.source.event_key}")
+        for version in (paid, known.transactions.get(paid.key, paid)):
+            for line in _proofs(version):
+                place = (paid.provider, str(line.subscription_key))
+                causes.setdefault(place, f"{paid.provider}:{paid.source.event_key}")
     for place, window in known.subscriptions.items():
         if place in causes:
             mine = [e for e in events if (e.provider, e.subscription_key) == place]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -151,26 +150,26 @@ with customers as (
 ), subscriptions as (
     select * from json_to_recordset(cast(:subscriptions as json))
         as w(provider text, key text, since timestamptz, cause text)
-), credited as (
-    select * from json_to_recordset(cast(:credits as json))
-        as w(provider text, key text, product_key text, since timestamptz, cause text)
-)
-select key, min(cause) as cause from (
-    select t.key, w.cause from customers w
+), directly as (
+    select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from customers w
     join transactions t on t.provider = w.provider and t.provider_customer_key = w.key and t.occurred_at >= w.since
     union all
-    select l.transaction_key, w.cause from subscriptions w
-    join products p on p.provider = w.provider and p.subscription_key = w.key
-    join transaction_lines l on l.provider = p.provider and l.subscription_key = p.subscription_key
-        and l.product_key = p.product_key and l.occurred_at >= w.since
+    select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from subscriptions w
+    join transaction_lines l on l.provider = w.provider and l.subscription_key = w.key and l.occurred_at >= w.since
+    join transactions t on t.key = l.transaction_key
+), credited as (
+    select provider, key, min(since) as since, min(cause) as cause from (
+        select * from json_to_recordset(cast(:credits as json)) as w(provider text, key text, since timestamptz, cause text)
+        union all
+        select provider, provider_customer_key, occurred_at, cause from directly where provider_customer_key is not null
+    ) earlier group by provider, key
+)
+select key, min(cause) as cause from (
+    select key, cause from directly
     union all
-    select l.transaction_key, w.cause from credited w
-    join transaction_lines l on l.provider = w.provider and l.subscription_key = w.key
-        and l.product_key = w.product_key and l.occurred_at >= w.since and l.gross_minor < l.discount_minor
-    where l.occurred_at <= coalesce((
-        select min(n.occurred_at) from transaction_lines n
-        where n.provider = w.provider and n.subscription_key = w.key and n.product_key = w.product_key
-            and n.occurred_at > w.since and n.gross_minor > n.discount_minor), 'infinity')
+    select t.key, w.cause from credited w
+    join transactions t on t.provider = w.provider and t.provider_customer_key = w.key and t.occurred_at >= w.since
+    where exists (select from transaction_lines l where l.transaction_key = t.key and l.gross_minor < l.discount_minor)
 ) affected group by key order by key
 """  # noqa: E501
 
@@ -191,9 +190,8 @@ def affected(connection: Connection, touched: Touched) -> dict[str, str]:
     return found
 
 
-def _moments(touched: Mapping[Any, tuple[datetime, str]]) -> str:
-    names = ("provider", "key", "product_key")
+def _moments(touched: Mapping[tuple[str, str], tuple[datetime, str]]) -> str:
     return as_json(
-        {**dict(zip(names, place, strict=False)), "since": since, "cause": cause}
-        for place, (since, cause) in touched.items()
+        {"provider": provider, "key": key, "since": since, "cause": cause}
+        for (provider, key), (since, cause) in touched.items()
     )
