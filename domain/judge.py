@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from domain import fields, ids, rules
 from domain.catalogue import Catalogue, placeholder
-from domain.commissions import Claimant, Commission, Desired
+from domain.commissions import Claimant, Commission, CommissionState, Desired
 from domain.customers import Attribution, Claim, attribution_at, attributions
 from domain.facts import ProductStatus
 from domain.known import ProductKey, ProviderCustomerKey
@@ -52,6 +52,8 @@ class CaseFile:
     products: Mapping[ProductKey, tuple[ProductVersion, ...]] = field(default_factory=dict)
     #: For each credit line: the charge it takes back, then the earlier credits on that charge, in order.
     chains: Mapping[LineRef, tuple[LineRef, ...]] = field(default_factory=dict)
+    #: For each transaction that a credit line takes back from: every transaction with such a line, itself aside.
+    credited_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     booked: Mapping[str, tuple[Commission, ...]] = field(default_factory=dict)
 
 
@@ -84,14 +86,7 @@ def desired(transaction_key: str, case: CaseFile, program: Program) -> list[Desi
 def verdicts(transaction_key: str, case: CaseFile, program: Program, *, traced: bool = False) -> list[Verdict]:
     """Every trigger on every line and on the whole, those that lost within their exclusive group included."""
     judge = _Judge(case.transactions[transaction_key], case, program, traced)
-    active = [
-        trigger
-        for versions in program.triggers.values()
-        if (trigger := in_force(versions, judge.at)) is not None and trigger.event is TriggerEvent.TRANSACTION_CREATED
-    ]
-    active.sort(key=lambda trigger: (trigger.position, trigger.key))
-    found = [verdict for trigger in active for verdict in judge.trigger(trigger)]
-    return _exclusive(found) + judge.credits()
+    return judge.charges() + judge.credits()
 
 
 def attribution_of(line: Line | None, paid: Transaction, case: CaseFile, program: Program) -> Attribution | None:
@@ -126,6 +121,17 @@ class _Judge:
         self.at = paid.occurred_at
         self.total_minor = paid.amount_minor(program.basis)
         self._facts: dict[str | None, fields.Facts | str] = {}
+
+    def charges(self) -> list[Verdict]:
+        """Every trigger in force, on every line and on the whole; a credit is none of its business."""
+        active = [
+            trigger
+            for versions in self.program.triggers.values()
+            if (trigger := in_force(versions, self.at)) is not None
+            and trigger.event is TriggerEvent.TRANSACTION_CREATED
+        ]
+        active.sort(key=lambda trigger: (trigger.position, trigger.key))
+        return _exclusive([verdict for trigger in active for verdict in self.trigger(trigger)])
 
     def trigger(self, trigger: Trigger) -> Iterable[Verdict]:
         """The trigger's verdicts on what this transaction charges; credits are judged under earlier terms."""
@@ -191,56 +197,76 @@ class _Judge:
 
     def credits(self) -> list[Verdict]:
         """Each negative line, and a negative whole, under the terms of the charge; never more than that earned."""
-        found = [v for line in self.paid.lines if line.net_minor < 0 for v in self._credit(line, line)]
+        found = [v for line in self.paid.lines if line.net_minor < 0 for v in self._line_credit(line)]
         if self.total_minor < 0:
-            chains = {line: self._chain(line) for line in self.paid.lines if line.net_minor < 0}
-            charged = [line for line in chains if chains[line]]
-            if charged:
-                latest = max(charged, key=lambda line: self._place(chains[line][0]))
-                found += self._credit(latest, None)
+            found += self._whole_credit()
         return found
 
-    def _chain(self, line: Line) -> tuple[LineRef, ...]:
-        return self.case.chains.get((self.paid.key, line.key), ())
-
-    def _place(self, ref: LineRef) -> tuple[datetime, LineRef]:
-        return self.case.transactions[ref[0]].occurred_at, ref
-
-    def _credit(self, credit: Line, judged: Line | None) -> Iterable[Verdict]:
-        chain = self._chain(credit)
+    def _line_credit(self, credit: Line) -> Iterable[Verdict]:
+        chain = self.case.chains.get((self.paid.key, credit.key), ())
         if not chain:
-            return ()
-        charge, *earlier = chain
-        terms = verdicts(charge[0], self.case, self.program)
-        wanted = charge[1] if judged else None
-        fired = [v for v in terms if v.line_key == wanted and v.desired and v.desired.amount_minor > 0]
-        return [v for term in fired if (v := self._take_back(term, judged, earlier)) is not None]
+            return
+        (charge, charged_line), *earlier = chain
+        basis = self.program.basis
+        taken = [self.case.transactions[paid].line(line).amount_minor(basis) for paid, line in earlier]
+        yield from self._take_back(charge, charged_line, credit, taken)
 
-    def _take_back(self, term: Verdict, judged: Line | None, earlier: Sequence[LineRef]) -> Verdict | None:
-        charged, action = term.desired, term.trigger.action
-        if charged is None or not isinstance(action, PercentAction):
+    def _whole_credit(self) -> Iterable[Verdict]:
+        charge = charge_of_whole(self.paid, self.case)
+        if charge is None:
+            return
+        others = (self.case.transactions[key] for key in self.case.credited_by.get(charge, ()))
+        earlier = sorted((other for other in others if _moment(other) < _moment(self.paid)), key=_moment)
+        taken = [
+            other.amount_minor(self.program.basis) for other in earlier if charge_of_whole(other, self.case) == charge
+        ]
+        yield from self._take_back(charge, None, None, taken)
+
+    def _take_back(
+        self, charge: str, charged_line: str | None, credit: Line | None, taken: Sequence[int]
+    ) -> Iterable[Verdict]:
+        """What each trigger that paid on the charge gets back, less what earlier credits on it took (their amounts)."""
+        terms = _Judge(self.case.transactions[charge], self.case, self.program, traced=False).charges()
+        for term in terms:
+            if term.line_key != charged_line or term.desired is None or self._is_declined(term.desired.claimant):
+                continue
+            if (verdict := self._taken_back(term.trigger, term.desired, credit, taken)) is not None:
+                yield verdict
+
+    def _taken_back(
+        self, trigger: Trigger, charged: Desired, credit: Line | None, taken: Sequence[int]
+    ) -> Verdict | None:
+        if not isinstance(trigger.action, PercentAction) or charged.claimant.currency != self.paid.currency:
             return None
+        percent, basis = trigger.action.percent, self.program.basis
         left = charged.amount_minor
-        for ref in earlier:
-            left -= min(left, -percent_of(self._amount_of(ref, judged), action.percent))
-        amount_minor = judged.amount_minor(self.program.basis) if judged else self.total_minor
-        taken = min(left, -percent_of(amount_minor, action.percent))
-        if taken <= 0:
+        for earlier_minor in taken:
+            left -= min(left, max(0, -percent_of(earlier_minor, percent)))
+        amount_minor = credit.amount_minor(basis) if credit else self.total_minor
+        back = min(left, -percent_of(amount_minor, percent))
+        if back <= 0:
             return None
-        arithmetic = _arithmetic(judged, amount_minor, self.paid, action.percent, -taken, self.program.basis)
-        claimant = replace(
-            charged.claimant, transaction_key=self.paid.key, line_key=judged.key if judged else None
-        )  # fmt: skip
-        asked = _desired(
-            term.trigger, claimant, charged.member_key, charged.customer, -taken, arithmetic, self.at
-        )  # fmt: skip
-        return Verdict(term.trigger, claimant.line_key, f"credits {charged.claimant.transaction_key}", asked)
+        arithmetic = _arithmetic(credit, amount_minor, self.paid, percent, -back, basis)
+        key = credit.key if credit else None
+        claimant = replace(charged.claimant, transaction_key=self.paid.key, line_key=key)
+        asked = _desired(trigger, claimant, charged.member_key, charged.customer, -back, arithmetic, self.at)
+        return Verdict(trigger, key, f"credits {charged.claimant.transaction_key}", asked)
 
-    def _amount_of(self, ref: LineRef, judged: Line | None) -> int:
-        """What an earlier credit on the same charge amounts to; never above zero."""
-        paid = self.case.transactions[ref[0]]
-        amount = paid.line(ref[1]).amount_minor(self.program.basis) if judged else paid.amount_minor(self.program.basis)
-        return min(0, amount)
+    def _is_declined(self, claimant: Claimant) -> bool:
+        """What was never paid out is not taken back."""
+        booked = self.case.booked.get(claimant.transaction_key, ())
+        return any(c.claimant == claimant and c.state is CommissionState.DECLINED for c in booked)
+
+
+def charge_of_whole(credit: Transaction, case: CaseFile) -> str | None:
+    """The transaction whose terms a negative whole is judged under: the latest that any of its credit lines names."""
+    chains = (case.chains.get((credit.key, line.key), ()) for line in credit.lines if line.net_minor < 0)
+    charges = [case.transactions[chain[0][0]] for chain in chains if chain]
+    return max(charges, key=_moment).key if charges else None
+
+
+def _moment(paid: Transaction) -> tuple[datetime, str]:
+    return paid.occurred_at, paid.key
 
 
 def product_values(

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from domain import ids
-from domain.commissions import Claimant, Commission, CommissionState
+from domain.commissions import Claimant, Commission, CommissionState, Particulars
 from domain.customers import Claim
 from domain.judge import CaseFile, LineRef
 from domain.known import ProductKey, ProviderCustomerKey
@@ -20,7 +20,10 @@ from infra.rows import as_json, fetch
 def load_case_file(connection: Connection, keys: Sequence[str]) -> CaseFile:
     """The case file of these transactions; unknown keys are left out."""
     chains = _chains(connection, keys)
-    also = {ref[0] for chain in chains.values() for ref in chain}
+    credited_by = _credited_by(connection, sorted({chain[0][0] for chain in chains.values()}))
+    others = {key for crediting in credited_by.values() for key in crediting}
+    chains |= _chains(connection, sorted(others.difference(keys)))
+    also = others | {ref[0] for chain in chains.values() for ref in chain}
     paid = load_transactions(connection, sorted({*keys, *also}))
     customers, names = _customers(connection, paid)
     claims = load_claims(connection, [*_subscription_subjects(paid), *(s for said in names.values() for s in said)])
@@ -34,7 +37,8 @@ def load_case_file(connection: Connection, keys: Sequence[str]) -> CaseFile:
         subscription_claims={subject: _of(claims, subject) for subject in _subscription_subjects(paid)},
         products=_products(connection, paid),
         chains=chains,
-        booked=load_booked(connection, keys),
+        credited_by=credited_by,
+        booked=load_booked(connection, sorted(paid)),
     )
 
 
@@ -114,16 +118,16 @@ def _chains(connection: Connection, keys: Sequence[str]) -> dict[LineRef, tuple[
             where p.provider = c.provider and p.subscription_key = c.subscription_key
                 and p.product_key = c.product_key and p.gross_minor > p.discount_minor
                 and p.occurred_at <= c.occurred_at
-                and (p.occurred_at, p.transaction_key) < (c.occurred_at, c.transaction_key)
-            order by p.occurred_at desc, p.transaction_key desc limit 1
+                and (p.occurred_at, p.transaction_key collate "C") < (c.occurred_at, c.transaction_key)
+            order by p.occurred_at desc, p.transaction_key collate "C" desc limit 1
         ) charge
         join transaction_lines e on e.provider = c.provider and e.subscription_key = c.subscription_key
             and e.product_key = c.product_key and e.occurred_at between charge.occurred_at and c.occurred_at
-            and (e.occurred_at, e.transaction_key) < (c.occurred_at, c.transaction_key)
+            and (e.occurred_at, e.transaction_key collate "C") < (c.occurred_at, c.transaction_key)
             and (e.transaction_key = charge.transaction_key or e.gross_minor < e.discount_minor)
-            and (e.occurred_at, e.transaction_key) >= (charge.occurred_at, charge.transaction_key)
+            and (e.occurred_at, e.transaction_key collate "C") >= (charge.occurred_at, charge.transaction_key)
         where c.transaction_key = any(:keys) and c.gross_minor < c.discount_minor
-        order by c.transaction_key, c.line_key, e.occurred_at, e.transaction_key
+        order by c.transaction_key, c.line_key, e.occurred_at, e.transaction_key collate "C"
         """,
         keys=list(keys),
     )
@@ -131,6 +135,33 @@ def _chains(connection: Connection, keys: Sequence[str]) -> dict[LineRef, tuple[
     for row in rows:
         chains.setdefault((row.credit, row.credit_line), []).append((row.transaction_key, row.line_key))
     return {credit: tuple(chain) for credit, chain in chains.items()}
+
+
+def _credited_by(connection: Connection, charges: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Per charge the transactions with a credit on one of its products before that product was charged again."""
+    if not charges:
+        return {}
+    rows = fetch(
+        connection,
+        """
+        select distinct p.transaction_key as charge, c.transaction_key as credit
+        from transaction_lines p
+        join transaction_lines c on c.provider = p.provider and c.subscription_key = p.subscription_key
+            and c.product_key = p.product_key and c.gross_minor < c.discount_minor
+            and c.occurred_at >= p.occurred_at and c.transaction_key <> p.transaction_key
+        where p.transaction_key = any(:charges) and p.gross_minor > p.discount_minor
+            and c.occurred_at <= coalesce((
+                select min(n.occurred_at) from transaction_lines n
+                where n.provider = p.provider and n.subscription_key = p.subscription_key
+                    and n.product_key = p.product_key and n.gross_minor > n.discount_minor
+                    and n.occurred_at > p.occurred_at), 'infinity')
+        """,
+        charges=list(charges),
+    )
+    credited_by: dict[str, list[str]] = {}
+    for row in rows:
+        credited_by.setdefault(row.charge, []).append(row.credit)
+    return {charge: tuple(crediting) for charge, crediting in credited_by.items()}
 
 
 def load_booked(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[Commission, ...]]:
@@ -146,4 +177,7 @@ def commission_of(row: Any) -> Commission:
     claimant = Claimant(
         row.trigger_key, row.transaction_key, row.line_key, row.partner_key, row.currency, row.instalment
     )
-    return Commission(row.key, claimant, row.part, CommissionState(row.state), row.amount_minor)
+    particulars = Particulars(
+        row.trigger_version, row.member_key, row.customer, row.arithmetic, row.offer, row.earned_at
+    )  # fmt: skip
+    return Commission(row.key, claimant, row.part, CommissionState(row.state), row.amount_minor, particulars)
