@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from domain import ids
 
@@ -50,6 +51,18 @@ class Claimant:
     instalment: int = 0
 
 
+class Particulars(NamedTuple):
+    """What a commission says besides its amount."""
+
+    trigger_version: int
+    member_key: str | None
+    #: Our customer's key.
+    customer: str
+    arithmetic: str
+    offer: str | None
+    earned_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """What one commission should amount to, given today's facts."""
@@ -65,6 +78,13 @@ class Desired:
     offer: str | None
     earned_at: datetime
 
+    @property
+    def particulars(self) -> Particulars:
+        """What the commission should say besides its amount."""
+        return Particulars(
+            self.trigger_version, self.member_key, self.customer, self.arithmetic, self.offer, self.earned_at
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Commission:
@@ -76,11 +96,15 @@ class Commission:
     part: int
     state: CommissionState
     amount_minor: int
+    particulars: Particulars | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the ledger: what is added to a commission, never changed afterwards."""
+    """One line of the ledger: what is added to a commission, never changed afterwards.
+
+    An amount of zero is no line: the commission's particulars are put right, its money stands.
+    """
 
     commission_key: str
     claimant: Claimant
@@ -96,7 +120,11 @@ class Entry:
 
 
 def bookings(desired: Iterable[Desired], booked: Sequence[Commission]) -> list[Entry]:
-    """Desired minus booked for one transaction, as entries. A difference of zero books nothing."""
+    """Desired minus booked for one transaction, as entries. A difference of zero books nothing.
+
+    An open commission whose amount is right but which says something else (another member, customer or version of
+    the trigger, since learnt) is put right by an entry of zero.
+    """
     wanted = {d.claimant: d for d in desired}
     existing: dict[Claimant, list[Commission]] = {}
     for commission in sorted(booked, key=lambda c: c.part):
@@ -114,10 +142,10 @@ def _booking(claimant: Claimant, desired: Desired | None, parts: list[Commission
     if any(part.state is CommissionState.DECLINED for part in parts):
         return None
     difference = (desired.amount_minor if desired else 0) - sum(part.amount_minor for part in parts)
-    if difference == 0:
-        return None
     last = parts[-1] if parts else None
     reopened = last if last is not None and last.state in OPEN_STATES else None
+    if difference == 0 and not _says_something_else(reopened, desired):
+        return None
     part = reopened.part if reopened else (last.part + 1 if last else 0)
     balance = difference + (reopened.amount_minor if reopened else 0)
     return Entry(
@@ -130,6 +158,12 @@ def _booking(claimant: Claimant, desired: Desired | None, parts: list[Commission
         desired=desired,
         adjusts=parts[0].key if part and parts else None,
     )
+
+
+def _says_something_else(open_part: Commission | None, desired: Desired | None) -> bool:
+    if open_part is None or desired is None or open_part.amount_minor == 0:
+        return False
+    return open_part.particulars not in (None, desired.particulars)
 
 
 def _state_after(open_part: Commission | None, balance: int) -> CommissionState:

@@ -15,8 +15,8 @@ select key, trigger_key, trigger_version, transaction_key, line_key, partner_key
     customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic, offer, earned_at
 from json_populate_recordset(null::commissions, cast(:rows as json)) order by key
 on conflict (key) do update set state = excluded.state, amount_minor = excluded.amount_minor,
-    trigger_version = excluded.trigger_version, member_key = excluded.member_key,
-    arithmetic = excluded.arithmetic, offer = excluded.offer
+    trigger_version = excluded.trigger_version, member_key = excluded.member_key, customer = excluded.customer,
+    arithmetic = excluded.arithmetic, offer = excluded.offer, earned_at = excluded.earned_at
 """
 
 #: Nobody asks for these any more (or less than was paid out): they keep what they say, but for the amount.
@@ -48,15 +48,16 @@ NO_LONGER_EARNED = "no trigger asks for it any more"
 
 
 def book(connection: Connection, entries: Sequence[tuple[Entry, str]]) -> None:
-    """Write entries, each with its cause (`stripe:evt_1`). At most one entry per commission."""
+    """Write entries, each with its cause (`stripe:evt_1`). At most one per commission; zero leaves no ledger line."""
     wanted = [_commission_row(entry) for entry, _ in entries if entry.desired is not None]
     taken = [_taken_row(entry) for entry, _ in entries if entry.desired is None]
     if wanted:
         connection.execute(text(_COMMISSIONS), {"rows": as_json(wanted)})
     if taken:
         connection.execute(text(_TAKEN_BACK), {"rows": as_json(taken)})
-    if entries:
-        connection.execute(text(_ENTRIES), {"rows": as_json(_entry_row(*entry) for entry in entries)})
+    lines = [_entry_row(entry, cause) for entry, cause in entries if entry.amount_minor]
+    if lines:
+        connection.execute(text(_ENTRIES), {"rows": as_json(lines)})
 
 
 def _commission_row(entry: Entry) -> dict[str, Any]:
