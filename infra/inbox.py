@@ -126,7 +126,9 @@ def claim(connection: Connection, count: int) -> list[Envelope]:
 def claim_suspect(connection: Connection) -> list[Envelope]:
     """Take one envelope whose last worker vanished with it: it runs alone, or is dead after too many times."""
     for row in fetch(connection, _BURY, most=CLAIMS_LOST_MAX):
-        log.error("event.died", inbox_id=row.id, type=row.event_type, attempts=row.attempts, reason="its worker was lost")
+        log.error(
+            "event.died", inbox_id=row.id, type=row.event_type, attempts=row.attempts, reason="its worker was lost"
+        )
     return _claimed(connection, _CLAIM.format(is_null="not", outcome=_ONE_MORE_LOST), 1)
 
 

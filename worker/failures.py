@@ -1,9 +1,11 @@
 """What becomes of an envelope whose work raised: again later, or dead now, with a reason that holds no payload."""
 
 import random
+import re
 import traceback
 from datetime import datetime
 
+import psycopg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
@@ -13,8 +15,14 @@ from infra.retries import is_transient, next_attempt, sqlstate_of
 
 log = structlog.get_logger()
 
-#: A statement's or a lock's own time limit: another try may be luckier.
-_TIMED_OUT = ("57014", "55P03")
+#: A statement's or a lock's own time limit, and a key that another transaction wrote first: another try may be luckier.
+_MAY_PASS = ("57014", "55P03", "23505")
+_REASON_LENGTH_MAX = 500
+_FINGERPRINT_LENGTH_MAX = 200
+#: What differs between two events with one fault: provider ids and numbers.
+_ID = re.compile(r"\b[A-Za-z]+(?:_[A-Za-z]+)*_(?=[A-Za-z]*\d)[A-Za-z0-9]{6,}\b|\d+")
+#: Control characters, and halves of surrogate pairs: PostgreSQL takes neither NUL nor the latter.
+_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def failure_mark(envelope: Envelope, error: Exception, now: datetime) -> Mark:
@@ -30,24 +38,32 @@ def failure_mark(envelope: Envelope, error: Exception, now: datetime) -> Mark:
 
 
 def _may_pass(error: Exception) -> bool:
-    return isinstance(error, TryLater) or is_transient(error) or sqlstate_of(error) in _TIMED_OUT
+    return isinstance(error, TryLater) or is_transient(error) or sqlstate_of(error) in _MAY_PASS
 
 
 def reason_of(error: Exception) -> str:
     """One sentence for an operator. Our own errors speak for themselves; others show where they arose, no values."""
     if isinstance(error, AttributionError):
-        return str(error)
-    if isinstance(error, DBAPIError):
-        return f"the database refused it: {type(error.orig).__name__} {sqlstate_of(error) or ''}".strip()
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}: a fault of this program; replay when it is mended"
+        reason = str(error)
+    elif isinstance(error, DBAPIError):
+        reason = " ".join(filter(None, ("the database refused it:", type(error.orig).__name__, _refusal(error))))
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
+        reason = f"{type(error).__name__}{place}: a fault of this program; replay when it is mended"
+    return _UNSPEAKABLE.sub("?", reason)[:_REASON_LENGTH_MAX]
+
+
+def _refusal(error: DBAPIError) -> str:
+    """The error's code and, if one was hurt, the constraint's name."""
+    constraint = error.orig.diag.constraint_name if isinstance(error.orig, psycopg.Error) else None
+    return " ".join(filter(None, (sqlstate_of(error), constraint)))
 
 
 def fingerprint_of(envelope: Envelope, error: Exception) -> str:
-    """Groups dead letters with one cause: provider, type, error."""
-    detail = sqlstate_of(error) or (str(error) if isinstance(error, AttributionError) else "")
-    known_ids = (envelope.event_key,)
-    for known in known_ids:
-        detail = detail.replace(known, "...")
-    return " ".join(filter(None, (envelope.provider, envelope.event_type, type(error).__name__, detail)))[:200]
+    """Groups dead letters with one cause: provider, type, error; without what differs from event to event."""
+    detail = _refusal(error) if isinstance(error, DBAPIError) else ""
+    if isinstance(error, AttributionError):
+        detail = _ID.sub("...", _UNSPEAKABLE.sub("?", str(error)))
+    parts = (envelope.provider, envelope.event_type, type(error).__name__, detail)
+    return " ".join(filter(None, parts))[:_FINGERPRINT_LENGTH_MAX]
