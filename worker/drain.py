@@ -4,6 +4,7 @@ A batch that fails is halved until the one bad event stands alone; the others ar
 with it comes back alone, as a suspect. Safe to run anywhere, any number of times: claims keep drains apart.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from domain.errors import CannotProcess
+from domain.errors import CannotProcess, TryLater
 from domain.facts import BillingEvent, InvoicePaid, NotUsed
 from infra import crashpoint
 from infra.clock import Clock, system_clock
@@ -24,6 +25,7 @@ from infra.inbox import (
     Mark,
     claim,
     claim_suspect,
+    give_back,
     mark,
     release_orphans,
 )
@@ -32,7 +34,7 @@ from infra.program_changes import PROVIDER as PROGRAM
 from infra.providers.registry import TRANSLATORS
 from infra.providers.stripe.client import StripeApi
 from infra.providers.stripe.invoice_lines import with_all_lines
-from infra.retries import connection_was_lost
+from infra.retries import READ_ONLY_TRANSACTION, connection_was_lost, sqlstate_of
 from infra.settings import Settings
 from infra.unit_of_work import unit_of_work
 from worker.batch import BatchResult, Translated, process, rejudge
@@ -46,7 +48,13 @@ Work = Callable[[Connection, Sequence[Translated]], BatchResult]
 #: Envelopes claimed at once: enough to spread the cost of a batch's statements, few enough to be done in a second.
 BATCH = 200
 #: After this long a drain lets its caller look at other things; what is still due rings again.
-SLICE_S = 5.0
+SLICE_S = 2.0
+#: For so long a batch may ask Stripe for lines. With the last call begun just before its end and answered page by page
+#: just in time, it ends well within the claim's lease.
+FETCH_BUDGET_S = 5.0
+#: How soon an event is due again whose lines were not asked for, because Stripe is slow or silent.
+FETCH_DELAY = timedelta(seconds=10)
+DISK_FULL = "53100"
 #: How long an event waits before it is looked at again for a missing thing.
 WAITING_DELAY = timedelta(minutes=15)
 
@@ -72,44 +80,59 @@ class DrainReport:
 class Drain:
     """Drains one database with one connection; not to be shared between threads."""
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        clock: Clock = system_clock,
+        *,
+        stopping: threading.Event | None = None,
+        fetch_budget_s: float = FETCH_BUDGET_S,
+    ) -> None:
+        """Once `stopping` is set, no further batch is begun."""
         self._engine = engine
         self._settings = settings
         self._clock = clock
+        self._stopping = stopping or threading.Event()
+        self._fetch_budget_s = fetch_budget_s
         self._reader = ProgramReader(settings)
-        self._stripe = StripeApi(settings.stripe_api_key, settings.stripe_api_base) if settings.stripe_api_key else None
-        #: Monotonic seconds at which the work at hand began; None between two. The watchdog reads it.
+        self._stripe = _stripe_api(settings)
+        #: Monotonic seconds at which the turn at hand began; None between two. The watchdog reads it.
         self.busy_since_s: float | None = None
 
     def run(self, slice_s: float = SLICE_S) -> DrainReport:
         """Work until nothing is due or the slice is over. Raises only when the database is out of reach."""
         report = DrainReport()
-        began_s = time.monotonic()
+        until_s = time.monotonic() + slice_s
         with self._engine.connect() as connection:
-            while not report.more:
+            while not (self._stopping.is_set() or report.more):
                 fresh = self._turn(connection, report, lambda taken: claim(taken, BATCH))
                 suspect = self._turn(connection, report, claim_suspect)
                 if not fresh and not suspect:
                     return report
-                report.more = time.monotonic() - began_s > slice_s
+                report.more = time.monotonic() > until_s
         return report
 
-    def sweep(self) -> DrainReport:
+    def sweep(self, slice_s: float = SLICE_S) -> DrainReport:
         """Free what dead workers held, then drain: with this alone everything gets done."""
-        with self._engine.connect() as connection, unit_of_work(connection):
-            released_count = release_orphans(connection)
+        self.busy_since_s = time.monotonic()
+        try:
+            with self._engine.connect() as connection, unit_of_work(connection):
+                released_count = release_orphans(connection)
+        finally:
+            self.busy_since_s = None
         if released_count:
             log.warning("claims.released", count=released_count)
-        return self.run()
+        return self.run(slice_s)
 
     def _turn(self, connection: Connection, report: DrainReport, take: Take) -> bool:
-        with unit_of_work(connection):
-            envelopes = take(connection)
-        if not envelopes:
-            return False
-        crashpoint.reach("after_claim")
         began_s = self.busy_since_s = time.monotonic()
         try:
+            with unit_of_work(connection):
+                envelopes = take(connection)
+            if not envelopes:
+                return False
+            crashpoint.reach("after_claim")
             self._work(connection, envelopes, report)
         finally:
             self.busy_since_s = None
@@ -117,26 +140,32 @@ class Drain:
         return True
 
     def _work(self, connection: Connection, envelopes: Sequence[Envelope], report: DrainReport) -> None:
-        """Program changes one by one, events together; what could not even be read is marked first."""
+        """Program changes one by one, events together; what could not even be read is marked first.
+
+        Events of which Stripe must be asked for the rest come last: they keep nobody waiting.
+        """
         changes = [Translated(envelope, ()) for envelope in envelopes if envelope.provider == PROGRAM]
         readings = [self._read(envelope) for envelope in envelopes if envelope.provider != PROGRAM]
         decided = [reading for reading in readings if isinstance(reading, Mark)]
         batch = [reading for reading in readings if isinstance(reading, Translated)]
+        incomplete = [reading for reading in readings if isinstance(reading, _Incomplete)]
         self._mark(connection, decided, report)
         for change in changes:
             self._guarded(connection, [change], report, self._rejudge)
-        if batch:
-            self._guarded(connection, batch, report, self._process)
+        self._guarded(connection, batch, report, self._process)
+        self._complete(connection, incomplete, report)
 
     def _guarded(self, connection: Connection, batch: Sequence[Translated], report: DrainReport, work: Work) -> None:
         """Do the work in one transaction; on failure halve it, until one event stands alone with its error."""
+        if not batch:
+            return
         try:
             with unit_of_work(connection):
                 result = work(connection, batch)
         except ClaimLost as error:
-            log.warning("claims.lost", count=len(batch), reason=str(error))
+            self._let_go(connection, [translated.envelope for translated in batch], error)
         except Exception as error:
-            if isinstance(error, DBAPIError) and connection_was_lost(error):
+            if _is_the_databases_own(error):
                 raise
             if len(batch) > 1:
                 middle = len(batch) // 2
@@ -153,9 +182,19 @@ class Drain:
             with unit_of_work(connection):
                 mark(connection, marks)
         except ClaimLost as lost:
-            log.warning("claims.lost", count=len(marks), reason=str(lost))
+            # One by one, those that are still ours get their mark.
+            if len(marks) == 1:
+                log.warning("claims.lost", count=1, reason=str(lost))
+            for each in marks if len(marks) > 1 else ():
+                self._mark(connection, [each], report)
         else:
             report.count(marks)
+
+    def _let_go(self, connection: Connection, envelopes: Sequence[Envelope], lost: ClaimLost) -> None:
+        """Some of these are another worker's now: what is still ours is due again at once, with nothing held."""
+        log.warning("claims.lost", count=len(envelopes), reason=str(lost))
+        with unit_of_work(connection):
+            give_back(connection, envelopes, timedelta(0))
 
     def _process(self, connection: Connection, batch: Sequence[Translated]) -> BatchResult:
         return process(connection, batch, self._reader)
@@ -163,37 +202,98 @@ class Drain:
     def _rejudge(self, connection: Connection, batch: Sequence[Translated]) -> BatchResult:
         return rejudge(connection, batch[0].envelope, self._reader, self._clock)
 
-    # Before the transaction: what an envelope says, asking its provider for what it left out.
+    # Before the transaction: what an envelope says.
 
-    def _read(self, envelope: Envelope) -> Translated | Mark:
+    def _read(self, envelope: Envelope) -> "Translated | _Incomplete | Mark":
         try:
             events = self._events(envelope)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this event's own
             return failure_mark(envelope, error, self._clock())
         if isinstance(events, NotUsed):
             return Mark(envelope.id, envelope.attempts, InboxState.IGNORED, reason=events.reason)
-        if self._stripe is None and (missing := _with_lines_missing(events)) is not None:
-            reason = f"invoice {missing} has more lines than the event carries; set STRIPE_API_KEY to fetch them"
-            due = self._clock() + WAITING_DELAY
-            log.warning("event.waited", inbox_id=envelope.id, reason=reason)
-            return Mark(envelope.id, envelope.attempts, InboxState.WAITING, due, reason)
-        return Translated(envelope, events)
+        if (missing := _with_lines_missing(events)) is None:
+            return Translated(envelope, events)
+        if self._stripe is not None:
+            return _Incomplete(envelope, missing)
+        reason = f"invoice {missing} has more lines than the event carries; set STRIPE_API_KEY to fetch them"
+        log.warning("event.waited", inbox_id=envelope.id, reason=reason)
+        return Mark(envelope.id, envelope.attempts, InboxState.WAITING, self._clock() + WAITING_DELAY, reason)
 
     def _events(self, envelope: Envelope) -> tuple[BillingEvent, ...] | NotUsed:
         wanted = self._settings.stripe_mode
         if wanted != "any" and envelope.livemode is not None and envelope.livemode != (wanted == "live"):
             return NotUsed(f"an event of {'live' if envelope.livemode else 'test'} mode, and STRIPE_MODE is {wanted}")
-        translate = TRANSLATORS.get(envelope.provider)
-        if translate is None:
-            raise CannotProcess(f"nothing translates events of {envelope.provider} yet")
-        place = (envelope.event_type, envelope.event_key, envelope.occurred_at)
-        body = envelope.body()
-        events = translate(*place, body)
-        if isinstance(events, NotUsed) or self._stripe is None:
-            return events
-        if (missing := _with_lines_missing(events)) is None:
-            return events
-        return translate(*place, with_all_lines(body, self._stripe.fetch_invoice_lines(missing)))
+        return _translate(envelope, envelope.body())
+
+    # Asking Stripe for what an event left out.
+
+    def _complete(self, connection: Connection, incomplete: Sequence["_Incomplete"], report: DrainReport) -> None:
+        """Fetch and work on what time allows; the rest is given back as not begun."""
+        if not incomplete:
+            return
+        until_s = time.monotonic() + self._fetch_budget_s
+        readings: list[Translated | Mark] = []
+        for each in incomplete:
+            if time.monotonic() > until_s:
+                break
+            readings.append(self._fetched(each))
+            if isinstance(readings[-1], Mark) and readings[-1].state is InboxState.RECEIVED:
+                break  # Stripe does not answer one, so it will not answer the others
+        self._mark(connection, [reading for reading in readings if isinstance(reading, Mark)], report)
+        batch = [reading for reading in readings if isinstance(reading, Translated)]
+        self._guarded(connection, batch, report, self._process)
+        if left := [each.envelope for each in incomplete[len(readings) :]]:
+            log.warning("fetch.postponed", count=len(left))
+            with unit_of_work(connection):
+                give_back(connection, left, FETCH_DELAY)
+
+    def _fetched(self, incomplete: "_Incomplete") -> Translated | Mark:
+        envelope = incomplete.envelope
+        assert self._stripe is not None  # or it would wait for a key
+        try:
+            lines = self._stripe.fetch_invoice_lines(incomplete.invoice_key)
+            events = _translate(envelope, with_all_lines(envelope.body(), lines))
+            if isinstance(events, NotUsed) or _with_lines_missing(events) is not None:
+                raise TryLater("Stripe's list of the invoice's lines is not complete either")
+            return Translated(envelope, events)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this event's own
+            return failure_mark(envelope, error, self._clock())
+
+
+@dataclass(frozen=True, slots=True)
+class _Incomplete:
+    """An envelope that names only the first of an invoice's lines."""
+
+    envelope: Envelope
+    invoice_key: str
+
+
+def _stripe_api(settings: Settings) -> StripeApi | None:
+    """Without the SDK's own retries: the inbox carries them, and an answer never takes longer than a claim holds."""
+    if settings.stripe_api_key is None:
+        return None
+    return StripeApi(
+        settings.stripe_api_key,
+        settings.stripe_api_base,
+        timeout_s=(3.0, 8.0),
+        network_retries_max=0,
+        pages_within_s=15.0,
+    )
+
+
+def _translate(envelope: Envelope, body: bytes) -> tuple[BillingEvent, ...] | NotUsed:
+    translate = TRANSLATORS.get(envelope.provider)
+    if translate is None:
+        raise CannotProcess(f"nothing translates events of {envelope.provider} yet")
+    return translate(envelope.event_type, envelope.event_key, envelope.occurred_at, body)
+
+
+def _is_the_databases_own(error: Exception) -> bool:
+    """Gone, read-only, out of disk or broken: no event is to blame, and no other would fare better."""
+    state = sqlstate_of(error) or ""
+    return isinstance(error, DBAPIError) and (
+        connection_was_lost(error) or state in (READ_ONLY_TRANSACTION, DISK_FULL) or state.startswith("58")
+    )
 
 
 def _with_lines_missing(events: Iterable[BillingEvent]) -> str | None:

@@ -5,6 +5,7 @@ carries the time of the next attempt.
 """
 
 import re
+import time
 from typing import Any, Final
 
 import stripe
@@ -32,8 +33,13 @@ class StripeApi:
         *,
         timeout_s: tuple[float, float] = (3.0, 10.0),
         network_retries_max: int = 1,
+        pages_within_s: float = 30.0,
     ) -> None:
-        """`timeout_s` is (connect, read), per request; `network_retries_max` the SDK's own quick retries."""
+        """`timeout_s` is (connect, read), per request; `network_retries_max` the SDK's own quick retries.
+
+        No page is asked for later than `pages_within_s` after the first.
+        """
+        self._pages_within_s = pages_within_s
         self._http = stripe.RequestsClient(timeout=timeout_s)
         self._client = stripe.StripeClient(
             api_key,
@@ -61,7 +67,10 @@ class StripeApi:
 
     def _fetch_all(self, path: str, params: RawObject) -> list[RawObject]:
         found: list[RawObject] = []
+        until_s = time.monotonic() + self._pages_within_s
         for _ in range(_PAGES_MAX):
+            if time.monotonic() > until_s:
+                raise TryLater(f"Stripe takes too long for the pages of {path}")
             page = self._get(path, {**params, "limit": _PAGE_LIMIT})
             objects = page.get("data")
             if not isinstance(objects, list) or not all(isinstance(entry, dict) for entry in objects):
