@@ -7,6 +7,7 @@ decides what happens when it fails (`worker.drain`).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -105,20 +106,30 @@ def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, c
         work = msgspec.json.decode(envelope.body(), type=Rejudge)
     except msgspec.MsgspecError as error:
         raise CannotProcess(f"not a request to judge again: {error}") from error
-    touched = affected_portion(connection, work, PORTION)
-    names = {lock_name(row.provider, row.provider_customer_key) for row in touched}
-    names |= {row.customer for row in touched if row.customer is not None}
-    if lock_customers(connection, names) != names:
+    asked = affected_portion(connection, work, PORTION)
+    touched = _until_busy(connection, asked)
+    if asked and not touched:
         give_back(connection, [envelope], BUSY_DELAY)
         return BatchResult(busy=[envelope])
     entries = judge_again(connection, {row.key: envelope.cause for row in touched}, program)
-    if len(touched) == PORTION:
+    if len(touched) == PORTION or len(touched) < len(asked):
         next_portion = Rejudge(work.kind, work.key, work.since, touched[-1].key)
         request_rejudge(connection, next_portion, envelope.event_key, clock())
     outcome = {"commissions": sorted({entry.commission_key for entry, _ in entries})}
     marks = [Mark(envelope.id, envelope.attempts, InboxState.PROCESSED, outcome=outcome)]
     mark(connection, marks)
     return BatchResult(marks, [], entries)
+
+
+def _until_busy(connection: Connection, asked: Sequence[Any]) -> Sequence[Any]:
+    """The transactions before the first whose customer another worker has: in live traffic somebody is always busy."""
+    names = [
+        {lock_name(row.provider, row.provider_customer_key), *((row.customer,) if row.customer is not None else ())}
+        for row in asked
+    ]
+    locked = lock_customers(connection, {name for each in names for name in each})
+    free = next((place for place, each in enumerate(names) if not each <= locked), len(names))
+    return asked[:free]
 
 
 # Locks.
