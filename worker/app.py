@@ -3,18 +3,31 @@
 A message is only a doorbell. Each pool process has one desk that drains when rung, and sweeps by itself when not.
 """
 
+import logging
+import os
 import sys
+import time
+import warnings
 from typing import Any
 
+import structlog
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from infra.broker import make_celery
 from infra.log import configure_logging
 from infra.settings import Settings, SettingsError, load_settings
 from worker import tasks
-from worker.desk import Desk
+from worker.desk import FAILED_EXIT_CODE, Desk
 from worker.schedule import SCHEDULE
+
+log = structlog.get_logger()
+
+#: Celery replaces a pool process at once; one that cannot begin must not be replaced all the time.
+_PAUSE_BEFORE_EXIT_S = 1.0
+#: They tell of every ring; what came of it says the batch's own line.
+_TALKATIVE = ("celery.app.trace", "celery.beat", "celery.worker.strategy")
 
 
 def _settings() -> Settings:
@@ -30,6 +43,8 @@ def _settings() -> Settings:
 def make_app(settings: Settings) -> Celery:
     """The application with its tasks and chores; connects on first use."""
     assert settings.redis_url is not None  # `_settings` saw to it
+    # It is about messages of pickle, which root would run: these are JSON without arguments.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app = make_celery(settings.redis_url)
     app.conf.beat_schedule = SCHEDULE
     tasks.register(app)
@@ -48,17 +63,25 @@ def _start() -> Celery:
 
 
 def _connect_signals(settings: Settings) -> None:
-    def log(**_: Any) -> None:
+    def set_up_logging(**_: Any) -> None:
         configure_logging("beat" if "beat" in sys.argv else "worker")
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
     def open_desk(**_: Any) -> None:
         # After the fork: a connection opened before it would be shared between processes.
-        tasks.open_desk(Desk(settings))
+        try:
+            tasks.open_desk(Desk(settings))
+        except Exception:
+            # Celery would log it and go on, with a process that does nothing.
+            log.critical("worker.failed", exc_info=True)
+            time.sleep(_PAUSE_BEFORE_EXIT_S)
+            os._exit(FAILED_EXIT_CODE)
 
     def close_desk(**_: Any) -> None:
         tasks.close_desk()
 
-    setup_logging.connect(log, weak=False)
+    setup_logging.connect(set_up_logging, weak=False)
     worker_process_init.connect(open_desk, weak=False)
     worker_process_shutdown.connect(close_desk, weak=False)
 

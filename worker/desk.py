@@ -4,26 +4,22 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import DBAPIError
 
 from infra.database import make_engine
 from infra.embedded.parent_watch import exit_when_orphaned
 from infra.inbox import counts
 from infra.locks import try_chore
-from infra.retries import connection_was_lost
 from infra.settings import Settings
 from infra.unit_of_work import unit_of_work
-from worker.drain import Drain
+from worker.drain import Drain, DrainReport
 
 log = structlog.get_logger()
 
-#: A row that no ring announced waits this long at most.
-SWEEP_EVERY_S = 1.0
-#: Below the inbox lease: who hangs longer is killed while the claim is still its own, and the attempt counts.
-HANGS_AFTER_S = 45.0
 STATEMENT_TIMEOUT_S = 30.0
 #: Exit code of a process that its own watchdog ended.
 HUNG_EXIT_CODE = 70
@@ -33,21 +29,30 @@ _COMPLAINTS_EVERY_S = 10.0
 LATE_AFTER_S = 60
 
 
+@dataclass(frozen=True, slots=True)
+class DeskTimes:
+    """How patient a desk is, in seconds."""
+
+    #: A row that no ring announced waits this long at most.
+    sweep_every_s: float = 1.0
+    #: Below the inbox lease: who hangs longer is killed while the claim is still its own, and the attempt counts.
+    hangs_after_s: float = 45.0
+    #: For the batch at hand when the process is to end.
+    close_within_s: float = 6.0
+
+
 class Desk:
     """Drains on request and sweeps by itself; `open` starts its threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, times: DeskTimes = DeskTimes()) -> None:
         assert settings.database_url is not None
-        self._engine: Engine = make_engine(
-            settings.database_url,
-            application_name="attribution-worker",
-            pool_size=2,
-            statement_timeout_s=STATEMENT_TIMEOUT_S,
-        )
-        self._drain = Drain(self._engine, settings)
+        self._times = times
+        self._engine = _engine(settings.database_url, times)
+        self._closing = threading.Event()
+        self._drain = Drain(self._engine, settings, stopping=self._closing)
         #: Held while draining: task and sweep of one process never drain at the same time.
         self._draining = threading.Lock()
-        self._closing = threading.Event()
+        self._more = threading.Event()
         self._complained_s = float("-inf")
 
     def open(self) -> None:
@@ -56,17 +61,21 @@ class Desk:
         for name, work in (("sweep", self._sweep_on), ("watchdog", self._watch_over)):
             threading.Thread(target=self._to_the_end, args=(work,), name=name, daemon=True).start()
 
-    def close(self, timeout_s: float = 8.0) -> None:
-        """Let the batch at hand finish, then let go of the database."""
+    def close(self) -> None:
+        """Let the batch at hand finish, begin no other, and let go of the database."""
         self._closing.set()
-        if self._draining.acquire(timeout=timeout_s):
+        self._more.set()
+        if self._draining.acquire(timeout=self._times.close_within_s):
             self._engine.dispose()
 
     def drain(self) -> None:
-        """Work until nothing is due; at once back if this process is at it already."""
+        """Work on what is due, for a slice of time; at once back if this process is at it already.
+
+        Celery waits for its tasks when it is told to stop: what a slice leaves is taken on by the sweep.
+        """
         if self._draining.acquire(blocking=False):
             try:
-                self._guarded_drain(sweep=False)
+                self._guarded(self._drain.run)
             finally:
                 self._draining.release()
 
@@ -84,10 +93,12 @@ class Desk:
         (log.warning if late or found["dead"] else log.info)("inbox.watched", late=late, **found)
 
     def _sweep_on(self) -> None:
-        while not self._closing.wait(SWEEP_EVERY_S):
+        while not self._closing.is_set():
+            self._more.wait(self._times.sweep_every_s)
+            self._more.clear()
             if self._draining.acquire(blocking=False):
                 try:
-                    self._guarded_drain(sweep=True)
+                    self._guarded(self._drain.sweep)
                 finally:
                     self._draining.release()
 
@@ -99,16 +110,13 @@ class Desk:
             log.critical("worker.failed", exc_info=True)
             os._exit(FAILED_EXIT_CODE)
 
-    def _guarded_drain(self, *, sweep: bool) -> None:
+    def _guarded(self, work: Callable[[], DrainReport]) -> None:
         try:
-            report = self._drain.sweep() if sweep else self._drain.run()
-            while report.more and not self._closing.is_set():
-                report = self._drain.run()
-        except OperationalError as error:
-            self._complain(error)
-            if connection_was_lost(error):
-                self._engine.dispose()
+            if work().more:
+                self._more.set()
         except DBAPIError as error:
+            # With the connections their claims are void, and the next sweep finds them, here or elsewhere.
+            self._engine.dispose()
             self._complain(error)
 
     def _complain(self, error: DBAPIError) -> None:
@@ -118,8 +126,22 @@ class Desk:
             log.warning("database.unreachable", error=type(error.orig).__name__)
 
     def _watch_over(self) -> None:
-        while not self._closing.wait(1.0):
+        limit_s = self._times.hangs_after_s
+        while not self._closing.wait(min(1.0, limit_s / 4)):
             since_s = self._drain.busy_since_s
-            if since_s is not None and time.monotonic() - since_s > HANGS_AFTER_S:
+            if since_s is not None and time.monotonic() - since_s > limit_s:
                 log.critical("worker.hung", seconds=round(time.monotonic() - since_s))
                 os._exit(HUNG_EXIT_CODE)
+
+
+def _engine(database_url: str, times: DeskTimes) -> Engine:
+    """Two connections: one drains, one watches. A stalled process must not hold its customers' locks for ever."""
+    address = make_url(database_url)
+    limit = f"-c idle_in_transaction_session_timeout={round(times.hangs_after_s * 1000)}"
+    options = " ".join(filter(None, (str(address.query.get("options", "")), limit)))
+    return make_engine(
+        address.update_query_dict({"options": options}).render_as_string(hide_password=False),
+        application_name="attribution-worker",
+        pool_size=2,
+        statement_timeout_s=STATEMENT_TIMEOUT_S,
+    )
