@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from domain.errors import Rejected
 from domain.explain import Explanation, LineExplanation, explain
 from domain.judge import Verdict
+from domain.problems import is_storable
 from domain.rules import ConditionTrace, GroupTrace, Trace
 from domain.windows import epoch_ms
 from infra.ledger.case_files import load_case_file
@@ -55,6 +56,8 @@ def explain_by_name(connection: Connection, name: str, settings: Settings) -> Ex
 
 
 def _transaction_key(connection: Connection, name: str) -> str:
+    if not is_storable(name):
+        raise Rejected("no transaction or commission has a name that is not Unicode text")
     rows = fetch(
         connection,
         """

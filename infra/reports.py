@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from domain.problems import is_storable
 from domain.windows import epoch_ms
 from infra.rows import fetch
 
@@ -13,6 +14,8 @@ def list_events(
     connection: Connection, *, state: str | None = None, event_type: str | None = None, limit: int = 20
 ) -> list[dict[str, Any]]:
     """The newest envelopes, without their bodies."""
+    if event_type is not None and not is_storable(event_type):
+        return []
     rows = fetch(
         connection,
         """

@@ -4,13 +4,13 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, TextIO
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from alembic.util import CommandError
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from domain.errors import AttributionError, Rejected
 from infra.database import check_server, make_engine, migrations_current, upgrade_to_head
@@ -25,6 +25,9 @@ from worker import showing
 
 FAILED, WRONG_USAGE = 1, 2
 
+#: `up` is there to be watched; the demo tells what happens itself; the others print what they found.
+_LOG_LEVELS = {"up": logging.INFO, "demo": logging.ERROR}
+
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -36,18 +39,9 @@ cli.add_typer(events, name="events")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-#: A pipe has no width of its own: wide enough that a table row stays on its line.
-_PIPE_COLUMNS = 200
-
-
-def _console(stream: TextIO) -> Console:
-    width = None if stream.isatty() else _PIPE_COLUMNS
-    return Console(file=stream, width=width, highlight=False, soft_wrap=True)
-
-
 #: What is printed for people; on a terminal with colours.
-out = _console(sys.stdout)
-err = _console(sys.stderr)
+out = showing.console(sys.stdout)
+err = showing.console(sys.stderr)
 
 
 @cli.command()
@@ -117,7 +111,11 @@ def events_list(
 def _database(settings: Settings | None = None, *, check_schema: bool = True) -> Iterator[Engine]:
     """The database of the settings, or of DATA_DIR: running already, or started for as long as this command takes."""
     settings = settings or load_settings()
-    with servers(settings.data_dir, database_url=settings.database_url, redis_url="unused") as addresses:
+    with ExitStack() as leaving:
+        with showing.waiting(err, "Looking for the database ..."):
+            addresses = leaving.enter_context(
+                servers(settings.data_dir, database_url=settings.database_url, redis_url="unused")
+            )
         engine = make_engine(addresses.database_url, application_name="attribution-cli", pool_size=2)
         try:
             if check_schema and not migrations_current(engine):
@@ -136,8 +134,9 @@ def _print(found: Any, as_json: bool, show: Callable[[], None]) -> None:
 
 def main() -> None:
     """The console script. Every error names what was wrong and what to do, without a stack."""
-    # Only `up` is there to be watched; the others print what they found.
-    configure_logging("cli", level=logging.INFO if sys.argv[1:2] == ["up"] else logging.WARNING)
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    configure_logging("cli", level=_LOG_LEVELS.get(command, logging.WARNING))
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # whatever the terminal's encoding
     try:
         cli(standalone_mode=True)
     except SettingsError as error:
@@ -145,11 +144,17 @@ def main() -> None:
     except AttributionError as error:
         _end(str(error), FAILED)
     except OperationalError as error:
-        _end(f"the database does not answer: {error.orig}; check DATABASE_URL", FAILED)
-    except KeyboardInterrupt:
-        _end("stopped", FAILED)
+        _end(f"the database does not answer: {error.orig}\nCheck that it runs and that DATABASE_URL names it.", FAILED)
+    except DBAPIError as error:
+        _end(f"the database refuses: {error.orig}\nCheck what its user may do there.", FAILED)
+    except CommandError as error:
+        _end(f"the schema is of another version of this program: {error}", FAILED)
+    except OSError as error:
+        _end(f"{error.strerror or error}: {error.filename or 'no file'}", FAILED)
 
 
 def _end(message: str, code: int) -> None:
-    err.print(message, markup=False, style="red")
+    """Say what was wrong, line by line, whatever is in it."""
+    for line in message.splitlines():
+        err.print(showing.visible(line.expandtabs(2)), markup=False, style="red")
     raise SystemExit(code)

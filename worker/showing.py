@@ -1,20 +1,48 @@
 """How the command line shows things to people: tables and indented sentences, values never as markup."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TextIO
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from domain.explain import Explanation, LineExplanation
 from domain.judge import Verdict
-from domain.money import Money, format_money
+from domain.money import format_money
 from domain.rules import ConditionTrace, GroupTrace, Trace
-from infra.explanations import Explained, shown
+from infra.explanations import Explained
 
 _MARKS = {True: "[green]yes[/green]", False: "[red]no [/red]"}
+
+#: From this width on the inbox fits on one line per event.
+_WIDE_COLUMNS = 160
+#: A pipe has no width of its own: wide enough that nothing is broken into lines.
+_PIPE_COLUMNS = 10_000
+
+
+def console(stream: TextIO) -> Console:
+    """Where to print for people; markup is ours alone, so values go through `escape` first."""
+    width = None if stream.isatty() else _PIPE_COLUMNS
+    return Console(file=stream, width=width, highlight=False, emoji=False)
+
+
+def waiting(out: Console, telling: str) -> AbstractContextManager[object]:
+    """Show on a terminal that something is awaited; anywhere else, nothing."""
+    return out.status(telling) if out.is_terminal else nullcontext()
+
+
+def escape(value: str) -> str:
+    """A value as text inside markup, with what cannot be seen made visible."""
+    return markup.escape(visible(value))
+
+
+def visible(value: str) -> str:
+    """A value on one line, whatever is in it: control characters and the like as `\\x1b`, spaces of all kinds too."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
 
 
 def status(out: Console, found: Mapping[str, int]) -> None:
@@ -30,27 +58,37 @@ def events(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
     if not found:
         out.print("no events")
         return
+    if out.width < _WIDE_COLUMNS:
+        for row in found:
+            _event(out, row)
+        return
     table(
         out,
         ("id", "received", "provider", "event", "type", "state", "attempts", "reason or outcome"),
-        [
-            (
-                str(row["id"]),
-                moment(row["received_at"]),
-                row["provider"],
-                row["event_key"],
-                row["event_type"],
-                row["state"],
-                str(row["attempts"]),
-                row["reason"] or _outcome(row["outcome"]),
-            )
-            for row in found
-        ],
+        [(*_cells(row)[:3], row["event_key"], *_cells(row)[3:], str(row["attempts"]), _became(row)) for row in found],
     )
 
 
+def _event(out: Console, row: Mapping[str, Any]) -> None:
+    """One event on a narrow terminal: what it is, and below it what became of it."""
+    number, received, *cells = map(escape, _cells(row))
+    out.print(f"[bold]{number}[/bold]  {received}  {'  '.join(cells)}")
+    tries = "" if row["attempts"] == 1 else f", {row['attempts']} attempts"
+    _say(out, 4, escape(f"{row['event_key']}{tries}"))
+    if became := _became(row):
+        _say(out, 4, escape(became))
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return str(row["id"]), moment(row["received_at"]), row["provider"], row["event_type"], row["state"]
+
+
+def _became(row: Mapping[str, Any]) -> str:
+    return row["reason"] or _outcome(row["outcome"])
+
+
 def _outcome(outcome: Mapping[str, Sequence[str]] | None) -> str:
-    return "; ".join(f"{what}: {', '.join(keys)}" for what, keys in (outcome or {}).items())
+    return "; ".join(f"{what}: {', '.join(keys)}" for what, keys in (outcome or {}).items() if keys)
 
 
 def table(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -60,7 +98,12 @@ def table(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) 
         shown_table.add_column(heading, overflow="fold")
     for row in rows:
         shown_table.add_row(*(escape(cell) for cell in row))
-    out.print(shown_table, soft_wrap=False)
+    out.print(shown_table)
+
+
+def _say(out: Console, indent: int, sentence: str, style: str = "") -> None:
+    """Print markup with every line of it indented, those too that a narrow terminal makes."""
+    out.print(Padding(sentence, (0, 0, 0, indent), style=style, expand=False))
 
 
 def moment(epoch_ms: int) -> str:
@@ -104,43 +147,40 @@ def _line(out: Console, found: LineExplanation, currency: str) -> None:
     product = found.product_name or "no product"
     state = f" ({found.product_status})" if found.product_status else ""
     amount = format_money(found.line.net_minor, currency)
-    out.print(f"  line {escape(found.line.key)}  {amount}  {escape(product)}{state}")
+    _say(out, 2, f"line {escape(found.line.key)}  {amount}  {escape(product)}{state}")
     if found.reason:
-        out.print(f"       {escape(found.reason)}", style="yellow")
+        _say(out, 7, escape(found.reason), "bold")
 
 
 def _verdict(out: Console, verdict: Verdict) -> None:
     where = f"line {verdict.line_key}" if verdict.line_key else "the whole payment"
     asked = verdict.desired
     if asked:
-        out.print(f"  {escape(where)}: [green]fired[/green], {escape(verdict.reason)}")
-        out.print(f"       {escape(asked.arithmetic)} for {escape(asked.claimant.partner_key)}")
+        _say(out, 2, f"{escape(where)}: [green]fired[/green], {escape(verdict.reason)}")
+        _say(out, 7, f"{escape(asked.arithmetic)} for {escape(asked.claimant.partner_key)}")
     else:
-        out.print(f"  {escape(where)}: [red]did not fire[/red], {escape(verdict.reason)}")
+        _say(out, 2, f"{escape(where)}: [red]did not fire[/red], {escape(verdict.reason)}")
     if verdict.trace is not None:
         _trace(out, verdict.trace, 7)
 
 
 def _trace(out: Console, trace: Trace, indent: int) -> None:
-    space = " " * indent
     match trace:
         case GroupTrace(word, held, _, parts):
             if word == "always":
-                out.print(f"{space}{_MARKS[True]} it has no rules")
+                _say(out, indent, f"{_MARKS[True]} it has no rules")
                 return
-            out.print(f"{space}{_MARKS[held]} {word} of:")
+            _say(out, indent, f"{_MARKS[held]} {word} of:")
             for part in parts:
                 _trace(out, part, indent + 4)
         case ConditionTrace():
             expected = "" if trace.expected is None else f" {_value(trace.expected)}"
-            actual = _value(shown(trace.actual)) if not isinstance(trace.actual, Money) else str(trace.actual)
-            out.print(
-                f"{space}{_MARKS[trace.held]} {trace.field} {trace.operator}{escape(expected)}: it is {escape(actual)}"
-            )
+            asked = f"{trace.field} {trace.operator}{expected}: it is {_value(trace.actual)}"
+            _say(out, indent, f"{_MARKS[trace.held]} {escape(asked)}")
             if trace.note:
-                out.print(f"{space}    {escape(trace.note)}", style="yellow")
+                _say(out, indent + 4, escape(trace.note), "bold")
             if trace.where:
-                out.print(f"{space}    where")
+                _say(out, indent + 4, "where")
                 _trace(out, trace.where, indent + 8)
 
 
@@ -152,8 +192,14 @@ def _value(value: object) -> str:
             return f'"{value}"'
         case list() | tuple():
             return "[" + ", ".join(_value(each) for each in value) + "]"
+        case set() | frozenset():
+            return _value(sorted(map(str, value)))
         case timedelta():
             return f"{value.days} days"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S %Z}"
+        case bool():
+            return str(value).lower()
     return str(value)
 
 
@@ -164,4 +210,4 @@ def _booked(out: Console, explained: Explained) -> None:
     out.print("\nbooked", style="bold")
     for row in explained.commissions:
         money = format_money(row.amount_minor, row.currency)
-        out.print(f"  {row.key}  {money}  {row.state}  {escape(row.partner_key)}  {escape(row.arithmetic)}")
+        _say(out, 2, f"{row.key}  {money}  {row.state}  {escape(row.partner_key)}  {escape(row.arithmetic)}")
