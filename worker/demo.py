@@ -9,6 +9,7 @@ import json
 import os
 import random
 import secrets
+import shlex
 import signal
 import socket
 import time
@@ -32,10 +33,11 @@ from infra.inbox import due_count
 from infra.providers.stripe.example_events import body
 from infra.providers.stripe.verify import sign
 from infra.rows import fetch
-from infra.settings import Settings
+from infra.settings import Settings, default_data_dir
 from infra.unit_of_work import unit_of_work_on
 from worker import showing_demo, story
 from worker.processes import process_specs
+from worker.showing import waiting
 from worker.supervisor import Supervisor
 from worker.up import prepare_database
 
@@ -47,13 +49,20 @@ _POST_ATTEMPTS_MAX = 40
 _POST_PAUSE_S = 0.25
 
 
+#: The story is told under settings of its own: what the company's say about real events is not for these.
+_STORY_SETTINGS = {
+    "STRIPE_API_KEY": "",
+    "STRIPE_MODE": "any",
+    "COMMISSION_BASIS": "net",
+    "ATTRIBUTION_LOOKBACK_DAYS": "30",
+}
+
+
 def run_demo(settings: Settings, out: Console, *, exit_afterwards: bool, chaos: bool) -> int:
     """Play the story and show it. Exit code 0 only if every expected commission is there and no other."""
-    secret = settings.stripe_webhook_secrets[0] if settings.stripe_webhook_secrets else f"whsec_{secrets.token_hex(24)}"
-    port = _free_port(settings.port, out)
-    log_path = settings.data_dir / "log" / "demo.log"
+    out.print("The GigaKick story, on the real program: receiver, worker, beat, PostgreSQL and Redis.")
     with _stopped_by_signals(), contextlib.ExitStack() as leaving:
-        with out.status("Starting PostgreSQL and Redis ..."):
+        with waiting(out, "Starting PostgreSQL and Redis (a first start takes some seconds) ..."):
             addresses = leaving.enter_context(
                 servers(settings.data_dir, database_url=settings.database_url, redis_url=settings.redis_url)
             )
@@ -61,17 +70,33 @@ def run_demo(settings: Settings, out: Console, *, exit_afterwards: bool, chaos: 
         engine = make_engine(addresses.database_url, application_name="attribution-demo", pool_size=2)
         leaving.callback(engine.dispose)
         _refuse_foreign(engine)
-        overrides = {"STRIPE_WEBHOOK_SECRETS": secret, "PORT": str(port)}
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        output = leaving.enter_context(log_path.open("ab", buffering=0))
-        supervisor = Supervisor(process_specs(addresses, overrides), output_fd=output.fileno())
-        leaving.callback(supervisor.stop)
-        supervisor.start()
-        demo = _Demo(out, engine, addresses, supervisor, f"127.0.0.1:{port}", secret)
+        demo = leaving.enter_context(_on_stage(settings, out, engine, addresses))
         passed = demo.play(chaos=chaos)
         if not exit_afterwards:
-            _stay(out, port, log_path)
+            _stay(demo, settings)
+        with waiting(out, "Stopping everything ..."):
+            leaving.close()
+    out.print(f"Everything is stopped; what happened is kept in {settings.data_dir}.", markup=False)
     return 0 if passed else 1
+
+
+@contextlib.contextmanager
+def _on_stage(settings: Settings, out: Console, engine: Engine, addresses: Addresses) -> "Iterator[_Demo]":
+    """Start receiver, worker and beat, and end them on leaving."""
+    given = settings.stripe_webhook_secrets
+    secret = given[0] if given else f"whsec_{secrets.token_hex(24)}"
+    port = _free_port(settings.port, out)
+    overrides = {**_STORY_SETTINGS, "STRIPE_WEBHOOK_SECRETS": secret, "PORT": str(port)}
+    log_path = settings.data_dir / "log" / "demo.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("ab", buffering=0) as output:
+        supervisor = Supervisor(process_specs(addresses, overrides), output_fd=output.fileno())
+        supervisor.start()
+        try:
+            own_redis_url = addresses.redis_url if settings.redis_url is None else None
+            yield _Demo(out, engine, own_redis_url, supervisor, f"127.0.0.1:{port}", secret, log_path)
+        finally:
+            supervisor.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +105,12 @@ class _Demo:
 
     out: Console
     engine: Engine
-    addresses: Addresses
+    #: None where the Redis is not ours to wipe.
+    own_redis_url: str | None
     supervisor: Supervisor
     host: str
     secret: str
+    log_path: Path
 
     def play(self, *, chaos: bool) -> bool:
         """Whether every expected commission is there afterwards, and no other."""
@@ -91,6 +118,9 @@ class _Demo:
         with unit_of_work_on(self.engine) as connection:
             story.set_up(connection)
         self._wait_until_ready()
+        if chaos:
+            # So that there is a worker to be killed in the middle of its work.
+            self._wait_until_settled()
         answers = self._deliver(chaos=chaos)
         self._wait_until_settled()
         after = self._digest()
@@ -110,7 +140,8 @@ class _Demo:
         answers: dict[str, int] = {}
         half = len(bodies) // 2 if chaos else len(bodies)
         parts = [bodies[:half], bodies[half:]]
-        with Progress(console=self.out, transient=True) as progress, ThreadPoolExecutor(4) as senders:
+        quiet = not self.out.is_terminal
+        with Progress(console=self.out, transient=True, disable=quiet) as progress, ThreadPoolExecutor(4) as senders:
             task = progress.add_task("Posting signed webhooks, shuffled and each twice", total=len(bodies))
             for place, part in enumerate(parts):
                 for answer in senders.map(self._post, part):
@@ -121,11 +152,15 @@ class _Demo:
         return answers
 
     def _wreak_havoc(self) -> None:
-        """SIGKILL the worker with all its processes, and wipe Redis."""
+        """SIGKILL the worker with all its processes, and wipe Redis where it is ours."""
         pid = self.supervisor.pids()["worker"]
-        self.out.print(f"Chaos: killing every worker process (group {pid}) and wiping Redis, in the middle of it.")
+        self.out.print(f"Chaos: killing every worker process (group {pid}), in the middle of it.")
         os.killpg(pid, signal.SIGKILL)
-        with redis.Redis.from_url(self.addresses.redis_url, socket_timeout=5) as client:
+        if self.own_redis_url is None:
+            self.out.print("Redis is the one of REDIS_URL, and is left alone.")
+            return
+        self.out.print("Chaos: wiping Redis.")
+        with redis.Redis.from_url(self.own_redis_url, socket_timeout=5) as client:
             client.flushall()
 
     def _post(self, content: bytes) -> str:
@@ -136,7 +171,7 @@ class _Demo:
                 if status == http.client.OK:
                     return str(json.loads(answer)["status"])
             time.sleep(_POST_PAUSE_S)
-        raise TryLater(f"the receiver at {self.host} does not take an event; see the log")
+        raise TryLater(f"the receiver at {self.host} does not take an event; {self.log_path} says why")
 
     def _request(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}
@@ -167,10 +202,10 @@ class _Demo:
 
     def _wait(self, condition: Callable[[], bool], within_s: float, telling: str, otherwise: str) -> None:
         until_s = time.monotonic() + within_s
-        with self.out.status(telling):
+        with waiting(self.out, telling):
             while not condition():
                 if time.monotonic() > until_s:
-                    raise TryLater(f"{otherwise} after {within_s:.0f} s; see the log in DATA_DIR/log/demo.log")
+                    raise TryLater(f"{otherwise} after {within_s:.0f} s; {self.log_path} says why")
                 time.sleep(0.1)
 
     def _booked(self) -> list[tuple[str, int, str]]:
@@ -202,13 +237,20 @@ def _refuse_foreign(engine: Engine) -> None:
     with unit_of_work_on(engine) as connection:
         foreign = fetch(
             connection,
-            "select count(*) as n from triggers where not key = any(:keys)",
-            keys=[sold.trigger_key for sold in story.PRODUCTS],
-        )[0].n
-    if foreign:
+            """
+            select (select count(*) from triggers where not key = any(:triggers)) as triggers,
+                (select count(*) from partners where partner_key <> :partner) as partners,
+                (select count(*) from transactions where key <> :transaction) as transactions
+            """,
+            triggers=[sold.trigger_key for sold in story.PRODUCTS],
+            partner=story.PARTNER,
+            transaction=story.TRANSACTION,
+        )[0]
+    held = [f"{count} {what}" for what, count in foreign._mapping.items() if count]
+    if held:
         raise Rejected(
-            f"this database holds a program of its own ({foreign} triggers); the demo would mix with it:"
-            " point DATA_DIR or DATABASE_URL elsewhere"
+            f"this database holds a program of its own ({', '.join(held)}), and the demo would mix with it;"
+            " set DATA_DIR to a new folder, or DATABASE_URL to an empty database"
         )
 
 
@@ -226,16 +268,21 @@ def _free_port(wanted: int, out: Console) -> int:
     return wanted
 
 
-def _stay(out: Console, port: int, log_path: Path) -> None:
+def _stay(demo: _Demo, settings: Settings) -> None:
     """Leave everything running until Ctrl-C or SIGTERM."""
-    out.print(
-        f"\nEverything keeps running. Receiver: http://localhost:{port}/webhooks/stripe"
-        f"  (also /readyz, /metrics)\nLogs: {log_path}\nTry, in another terminal:"
-        f"\n  .venv/bin/attribution explain {story.TRANSACTION}\n  .venv/bin/attribution events list"
-        "\nCtrl-C stops everything."
+    elsewhere = settings.database_url is None and settings.data_dir != default_data_dir()
+    place = f"DATA_DIR={shlex.quote(str(settings.data_dir))} " if elsewhere else ""
+    port = demo.host.rpartition(":")[2]
+    demo.out.print("Everything keeps running. Ctrl-C stops it.", style="bold")
+    demo.out.print(
+        f"  receiver  http://localhost:{port}/webhooks/stripe (also /readyz, /metrics)\n  logs      {demo.log_path}\n"
+        f"Try, in another terminal:\n  {place}.venv/bin/attribution explain {story.TRANSACTION}\n"
+        f"  {place}.venv/bin/attribution events list",
+        markup=False,
     )
-    while True:
-        time.sleep(0.5)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(0.5)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,10 @@ def tell(out: Console, engine: Engine, answers: Mapping[str, int]) -> None:
         owned = {row["product_key"]: row for row in list_products(connection, story.CUSTOMER)}
         commissions = [row for row in list_commissions(connection) if row["transaction_key"] == story.TRANSACTION]
     told = ", ".join(f"{count} {answer}" for answer, count in sorted(answers.items()))
-    out.print(f"\n{sum(answers.values())} deliveries of {len(story.events())} events: {told}.\n")
+    out.print(
+        f"\nStripe's {len(story.events())} events were posted shuffled, signed, each of them twice:"
+        f" {sum(answers.values())} deliveries, {told}.\n"
+    )
     out.print("GigaKick sells four products, each with a commission of its own:", style="bold")
     table(
         out,
@@ -34,15 +37,17 @@ def tell(out: Console, engine: Engine, answers: Mapping[str, int]) -> None:
             for sold in story.PRODUCTS
         ],
     )
-    out.print("\nada referred acme, who bought Live Chat and Inbox on one subscription. Commissions:", style="bold")
+    out.print(
+        "\nada referred acme, and acme bought Live Chat and Inbox on one subscription.\nada's commissions:",
+        style="bold",
+    )
     table(
         out,
-        ("partner", "customer", "line", "commission", "state", "arithmetic"),
+        ("partner", "product", "commission", "state", "arithmetic"),
         [
             (
                 row["partner_key"],
-                row["customer_key"],
-                row["line_key"],
+                story.NAMES.get(row["line_key"], str(row["line_key"])),
                 format_money(row["amount_minor"], row["currency"]),
                 row["state"],
                 row["arithmetic"],

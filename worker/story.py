@@ -46,6 +46,9 @@ SURVEYS = Sold("Surveys", "prod_gigakick_surveys", 3900, "10")
 INBOX = Sold("Inbox", "prod_gigakick_inbox", 9900, "20")
 PRODUCTS = (LIVE_CHAT, KNOWLEDGE_BASE, SURVEYS, INBOX)
 
+#: Name of what was sold per line.
+NAMES = {f"{SUBSCRIPTION}/{sold.product_key}": sold.name for sold in PRODUCTS}
+
 #: (line, minor units of USD) of every commission the story must end with, and no others.
 EXPECTED = frozenset({(f"{SUBSCRIPTION}/{LIVE_CHAT.product_key}", 490), (f"{SUBSCRIPTION}/{INBOX.product_key}", 1980)})
 

@@ -1,7 +1,10 @@
 """`attribution up`: servers, schema, then every process, until told to stop."""
 
+import socket
+
 import structlog
 
+from domain.errors import Rejected
 from infra.database import check_server, make_engine, upgrade_to_head
 from infra.embedded import Addresses, servers
 from infra.settings import Settings
@@ -15,6 +18,7 @@ def run_up(settings: Settings) -> int:
     """Exit code 0 after a clean stop. Raises what keeps it from starting, before anything has."""
     if not settings.stripe_webhook_secrets:
         log.warning("stripe.disabled", reason="STRIPE_WEBHOOK_SECRETS is not set: /webhooks/stripe answers 404")
+    refuse_taken_port(settings.port)
     with servers(settings.data_dir, database_url=settings.database_url, redis_url=settings.redis_url) as addresses:
         prepare_database(addresses)
         return Supervisor(process_specs(addresses)).run()
@@ -29,3 +33,13 @@ def prepare_database(addresses: Addresses) -> None:
         upgrade_to_head(engine)
     finally:
         engine.dispose()
+
+
+def refuse_taken_port(port: int) -> None:
+    """Raise Rejected where something else listens on the receiver's port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - where the receiver will listen
+        except OSError as error:
+            raise Rejected(f"port {port} cannot be used ({error.strerror}); set PORT to another one", "port") from None

@@ -1,0 +1,165 @@
+"""The program as a user starts it: the `attribution` command in a process of its own, seen from outside."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.clock import system_clock
+from infra.database import make_engine
+from infra.embedded import servers
+from infra.providers.stripe.example_events import body
+from infra.providers.stripe.verify import sign
+from tests.conftest import REPOSITORY
+from tests.stage import Stage
+
+_DELIVERIES_MAX = 100
+SECRET = "whsec_end_to_end_0123456789"
+#: The console script's content, which needs no installed project.
+_ATTRIBUTION = (sys.executable, "-c", "import sys; from worker.cli import main; sys.exit(main())")
+
+
+class Program:
+    """One run of `attribution ...` in `folder`, with settings of its own and nothing else of our environment."""
+
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, settings: Mapping[str, str], *, account: int | None = None
+    ) -> None:
+        self.settings = dict(settings)
+        self._output = folder / f"output-{time.monotonic_ns()}"
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*_ATTRIBUTION, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={"PATH": os.defpath, "PYTHONPATH": str(REPOSITORY), **settings},
+                user=account,
+                group=account,
+                extra_groups=None if account is None else [],
+                # Ctrl-C in the terminal of the tests is for the tests.
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far, errors included."""
+        return self._output.read_text(encoding="utf-8")
+
+    def ends(self, timeout_s: float = 60.0) -> int:
+        """Wait for its exit code."""
+        return self.process.wait(timeout_s)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signal the process itself, as a terminal or a process manager does, and wait for its exit code."""
+        self.process.send_signal(number)
+        return self.ends()
+
+    def says(self, words: str, timeout_s: float = 60.0) -> bool:
+        """Whether it comes to print `words`."""
+        return eventually(lambda: words in self.output, timeout_s)
+
+
+def run(arguments: Sequence[str], folder: Path, settings: Mapping[str, str]) -> tuple[int, str]:
+    """Run to the end: exit code and output."""
+    program = Program(arguments, folder, settings)
+    return program.ends(), program.output
+
+
+@contextmanager
+def running_up(folder: Path, data_dir: Path, port: int, **settings: str) -> Iterator[Program]:
+    """`attribution up`, serving; stopped afterwards if it still runs."""
+    named = {"DATA_DIR": str(data_dir), "PORT": str(port), "DASHBOARD_PORT": str(free_port()), **settings}
+    program = Program(["up"], folder, {"STRIPE_WEBHOOK_SECRETS": SECRET, **named})
+    try:
+        assert eventually(lambda: is_ready(port)), program.output
+        yield program
+    finally:
+        if program.process.poll() is None:
+            program.stop()
+
+
+@contextmanager
+def inside(data_dir: Path) -> Iterator[Stage]:
+    """The database of a DATA_DIR, running already or started meanwhile."""
+    with servers(data_dir, database_url=None, redis_url="unused") as addresses:
+        engine = make_engine(addresses.database_url, application_name="tests", pool_size=2)
+        try:
+            yield Stage(engine)
+        finally:
+            engine.dispose()
+
+
+def eventually(condition: Callable[[], object], timeout_s: float = 45.0) -> bool:
+    """Whether `condition` comes to hold in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def free_port() -> int:
+    """A port that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_ready(port: int) -> bool:
+    """Whether the receiver would store an event."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def post(port: int, event: Mapping[str, Any]) -> int:
+    """Deliver an event as Stripe does, again while the receiver is away; the status of its answer."""
+    content = body(dict(event))
+
+    for _ in range(_DELIVERIES_MAX):
+        header = sign(content, SECRET, int(system_clock().timestamp()))
+        headers = {"Stripe-Signature": header, "Content-Type": "application/json"}
+        with contextlib.suppress(httpx.HTTPError):
+            answer = httpx.post(f"http://127.0.0.1:{port}/webhooks/stripe", content=content, headers=headers)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer.status_code
+        time.sleep(0.2)
+    return httpx.codes.SERVICE_UNAVAILABLE
+
+
+def processes_of(data_dir: Path) -> dict[int, str]:
+    """Living processes that have the folder in their command or settings, or work in it: process id to command."""
+    found = {}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        try:
+            command = (process / "cmdline").read_bytes()
+            named = command + (process / "environ").read_bytes()
+            works_in = (process / "cwd").readlink()
+        except OSError:  # it ended meanwhile
+            continue
+        if str(data_dir).encode() in named or works_in.is_relative_to(data_dir):
+            found[int(process.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
+    # What only waits to be reaped has no command any more.
+    return {pid: command for pid, command in found.items() if command}
+
+
+def nothing_left(data_dir: Path, timeout_s: float = 15.0) -> dict[int, str]:
+    """The processes of a DATA_DIR that remain after a while: none, if all is well."""
+    eventually(lambda: not processes_of(data_dir), timeout_s)
+    return processes_of(data_dir)
