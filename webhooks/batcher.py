@@ -20,8 +20,11 @@ DEADLINE_S = 5.0
 FLUSHERS = 2
 BATCH_ROWS_MAX = 256
 BATCH_BYTES_MAX = 4 * 1024 * 1024
+#: Under load a flusher waits this long once for a batch of this size: measured, it takes a quarter more deliveries.
+GATHER_S = 0.002
+GATHERED_ROWS = 48
 
-#: With no connection to be had, the pause before the next try; callers are turned away meanwhile.
+#: Between two tries to connect; while all flushers fail, callers are turned away at once.
 _RECONNECT_PAUSE_S = 0.25
 #: A statement nobody answered for this long will not be answered: the connection is cut.
 _STUCK_S = DEADLINE_S + 1.0
@@ -100,7 +103,7 @@ class Batcher:
     async def store(self, row: Row) -> Stored:
         """Commit `row`, with whatever else waits. Answers within `DEADLINE_S`; at once where the database is gone."""
         assert self._loop is not None, "start() comes first"
-        if all(flusher.is_down for flusher in self._flushers):
+        if all(flusher.is_failing for flusher in self._flushers):
             return Stored.UNAVAILABLE
         waiting = _Waiting(row, self._loop, self._expire)
         with self._changed:
@@ -108,7 +111,8 @@ class Batcher:
                 waiting.resolve(Stored.UNAVAILABLE)
             else:
                 self._queue[waiting] = None
-                self._changed.notify()
+                if len(self._queue) == 1:
+                    self._changed.notify()
         return await waiting.outcome()
 
     def stop(self, timeout_s: float = 5.0) -> None:
@@ -120,6 +124,7 @@ class Batcher:
         for flusher in self._flushers:
             flusher.join(max(0.0, until_s - time.monotonic()))
             flusher.cut()
+        self._turn_all_away()
 
     def _expire(self, waiting: _Waiting) -> None:
         with self._changed:
@@ -136,10 +141,16 @@ class Batcher:
             self._loop.call_later(0.5, self._watch)
 
     def wait_for_rows(self) -> bool:
-        """Flushers: sleep until there is something to write; False at the end of everything."""
+        """Flushers: sleep until there is something to write; False at the end of everything.
+
+        While another flusher commits there is no hurry: a moment's more rows make a cheaper batch.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._stopping)
-            return bool(self._queue)
+            is_worth_a_wait = not self._stopping and len(self._queue) < GATHERED_ROWS
+        if is_worth_a_wait and any(flusher.busy_s for flusher in self._flushers):
+            time.sleep(GATHER_S)
+        return bool(self._queue) or not self._stopping
 
     def take(self) -> list[_Waiting]:
         """Flushers: the next batch, oldest first; may be empty when another flusher was quicker."""
@@ -157,11 +168,21 @@ class Batcher:
                 self._changed.notify()
             return batch
 
-    def give_up_queue(self) -> None:
-        """Flushers: nobody is connected, so tell every waiting caller now."""
+    def pass_on(self) -> None:
+        """Flushers: one has no connection. Another takes over; with none left every waiting caller is told now."""
+        if all(flusher.is_failing for flusher in self._flushers):
+            self._turn_all_away()
+            return
         with self._changed:
-            if not all(flusher.is_down for flusher in self._flushers):
-                return
+            self._changed.notify()
+
+    def pause(self, seconds: float) -> bool:
+        """Flushers: sleep; True when there is something to wake up for afterwards."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._stopping, seconds)
+
+    def _turn_all_away(self) -> None:
+        with self._changed:
             waiting, self._queue = list(self._queue), {}
         self.answer((each, Stored.UNAVAILABLE) for each in waiting)
 
@@ -184,12 +205,9 @@ class _Flusher(threading.Thread):
         super().__init__(name=f"flusher-{number}", daemon=True)
         self._batcher = batcher
         self._writer = writer
-        self._down_until_s = 0.0
         self._busy_since_s: float | None = None
-
-    @property
-    def is_down(self) -> bool:
-        return time.monotonic() < self._down_until_s
+        #: From a failed try to connect to the next good one.
+        self.is_failing = False
 
     @property
     def busy_s(self) -> float:
@@ -218,22 +236,20 @@ class _Flusher(threading.Thread):
             self._batcher.report(BatchReport((), (), len(batch), 0.0, type(error).__name__))
 
     def _connect(self) -> bool:
-        """A batch is taken with a connection in hand only, so that a dead server does not cost rows their turn."""
-        self._busy_since_s = time.monotonic()
-        try:
-            self._writer.connect()
-        except Lost:
-            self._rest()
-            return False
-        finally:
-            self._busy_since_s = None
-        self._down_until_s = 0.0
-        return True
-
-    def _rest(self) -> None:
-        self._down_until_s = time.monotonic() + _RECONNECT_PAUSE_S
-        self._batcher.give_up_queue()
-        time.sleep(_RECONNECT_PAUSE_S)
+        """Try until there is a connection; False at the end of everything. Only then is a batch taken: no row is
+        lost to a server that is not there, and it is noticed when it is back without anybody's delivery.
+        """
+        while True:
+            try:
+                self._writer.connect()
+            except Lost:
+                self.is_failing = True
+                self._batcher.pass_on()
+                if not self._batcher.pause(_RECONNECT_PAUSE_S):
+                    return False
+            else:
+                self.is_failing = False
+                return True
 
     def _flush(self, batch: list[_Waiting]) -> None:
         began_s = self._busy_since_s = time.monotonic()
