@@ -22,6 +22,7 @@ TOP_LEVEL = {
 ENVIRONMENT_READERS = {
     "infra/settings.py": "the one place",
     "infra/crashpoint.py": "names a line to die at, for the fault campaign",
+    "infra/embedded/parent_watch.py": "who started this process, said by the supervisor to its children alone",
     "infra/embedded/servers.py": "builds the environment of a server it starts",
     "worker/processes.py": "builds the environment of the processes it starts",
     "tests/conftest.py": "which servers the suite runs on",

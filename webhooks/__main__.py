@@ -16,6 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from infra.embedded.parent_watch import exit_with_supervisor
 from infra.log import configure_logging
 from infra.settings import Settings, SettingsError, load_settings
 from webhooks.app import Application
@@ -41,6 +42,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    exit_with_supervisor()
     configure_logging("web", never_block=True)
     # Every look at the migrations would log two lines.
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -13,9 +13,10 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import beat_init, setup_logging, worker_init, worker_process_init, worker_process_shutdown
 
 from infra.broker import make_celery
+from infra.embedded.parent_watch import exit_with_supervisor
 from infra.log import configure_logging
 from infra.settings import Settings, SettingsError, load_settings
 from worker import tasks
@@ -68,6 +69,9 @@ def _connect_signals(settings: Settings) -> None:
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
 
+    def watch_supervisor(**_: Any) -> None:
+        exit_with_supervisor()
+
     def open_desk(**_: Any) -> None:
         # After the fork: a connection opened before it would be shared between processes.
         try:
@@ -82,6 +86,8 @@ def _connect_signals(settings: Settings) -> None:
         tasks.close_desk()
 
     setup_logging.connect(set_up_logging, weak=False)
+    for starting in (worker_init, beat_init):
+        starting.connect(watch_supervisor, weak=False)
     worker_process_init.connect(open_desk, weak=False)
     worker_process_shutdown.connect(close_desk, weak=False)
 

@@ -23,6 +23,7 @@ from typing import IO
 import structlog
 
 from infra.embedded.launch import launch_command
+from infra.embedded.parent_watch import SUPERVISOR_VARIABLE
 from worker.process_output import LineSplitter, OutputQueue, prefix
 
 log = structlog.get_logger()
@@ -190,7 +191,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=dict(spec.env),
+            env={**spec.env, SUPERVISOR_VARIABLE: str(os.getpid())},
             cwd=spec.cwd,
             start_new_session=True,
         )

@@ -7,6 +7,15 @@ import time
 
 _POLL_S = 0.5
 
+#: Set by a supervisor in its children's environment, to its own process id.
+SUPERVISOR_VARIABLE = "ATTRIBUTION_SUPERVISOR"
+
+
+def exit_with_supervisor() -> None:
+    """`exit_when_orphaned`, in a process that a supervisor of ours started; nothing in one started from a shell."""
+    if os.environ.get(SUPERVISOR_VARIABLE) == str(os.getppid()):
+        exit_when_orphaned()
+
 
 def exit_when_orphaned(grace_s: float = 10.0) -> None:
     """From now on, when the parent has died: ask this process to end by SIGTERM, and kill it `grace_s` later.
