@@ -22,8 +22,11 @@ log = structlog.get_logger()
 
 #: Longer than any batch may take (the worker's statement timeout and watchdog end it before).
 LEASE = timedelta(seconds=60)
-#: An event whose worker vanished this often is what makes it vanish.
+#: An event whose worker vanished this often is what makes it vanish: the last time it was alone.
 CLAIMS_LOST_MAX = 4
+#: Suspects that are tried together after one lost worker, and after two; after three each is alone.
+SUSPECTS_MAX = 25
+SUSPECTS_AGAIN_MAX = 5
 
 
 class InboxState(StrEnum):
@@ -92,48 +95,67 @@ class ClaimLost(TryLater):
 
 _CLAIM = """
 with due as (
-    select id from inbox
-    where next_attempt_at <= now() and claimed_by is {is_null} null
+    select id from inbox where next_attempt_at <= now() and claimed_by is null
     order by next_attempt_at, id limit :count for update skip locked
 )
-update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease,
-    outcome = {outcome}
+update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease
 from due where inbox.id = due.id
 returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body,
     body_bytes
 """
 
-#: When its worker vanished, one entry each time since it was last marked. Attempts alone do not tell: most of them
-#: end in a mark.
-_ONE_MORE_LOST = """jsonb_build_object(
-    'claims_lost', coalesce(outcome -> 'claims_lost', '[]') || to_jsonb(cast(now() as text)))"""
+#: How often a worker vanished with it since it was last marked. Attempts do not tell: most of them end in a mark.
+_LOST = "coalesce(jsonb_array_length(outcome -> 'claims_lost'), 0)"
 
-_BURY = """
+_CLAIM_SUSPECTS = f"""
+with suspects as (
+    select id, next_attempt_at, {_LOST} as lost from inbox where next_attempt_at <= now() and claimed_by is not null
+), due as (
+    select id from inbox
+    where id in (
+        select id from suspects where lost = (select min(lost) from suspects)
+        order by next_attempt_at, id limit 2 * :count)
+    and next_attempt_at <= now() and claimed_by is not null
+    order by id limit (
+        select case min(lost) when 0 then :count when 1 then :few else 1 end from suspects)
+    for update skip locked
+)
+update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease,
+    outcome = jsonb_build_object(
+        'claims_lost', coalesce(outcome -> 'claims_lost', '[]') || to_jsonb(cast(now() as text)))
+from due where inbox.id = due.id
+returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body,
+    body_bytes
+"""
+
+_BURY = f"""
 update inbox set state = 'dead', next_attempt_at = null, claimed_by = null, finished_at = now(), outcome = null,
     reason = 'its worker died or hung with it ' || :most || ' times',
     fingerprint = provider || ' ' || event_type || ' WorkerLost'
-where next_attempt_at <= now() and claimed_by is not null
-    and coalesce(jsonb_array_length(outcome -> 'claims_lost'), 0) + 1 >= :most
+where next_attempt_at <= now() and claimed_by is not null and {_LOST} + 1 >= :most
 returning id, event_type, attempts
 """
 
 
 def claim(connection: Connection, count: int) -> list[Envelope]:
     """Take up to `count` due envelopes, oldest first; commit before working on them."""
-    return _claimed(connection, _CLAIM.format(is_null="", outcome="outcome"), count)
+    return _claimed(connection, _CLAIM, count=count)
 
 
-def claim_suspect(connection: Connection) -> list[Envelope]:
-    """Take one envelope whose last worker vanished with it: it runs alone, or is dead after too many times."""
+def claim_suspects(connection: Connection) -> list[Envelope]:
+    """Take envelopes whose last worker vanished with them: fewer together each time, at last alone, or they are dead.
+
+    Most of them were merely beside the one that did it, and those with the fewest losses come first.
+    """
     for row in fetch(connection, _BURY, most=CLAIMS_LOST_MAX):
         log.error(
             "event.died", inbox_id=row.id, type=row.event_type, attempts=row.attempts, reason="its worker was lost"
         )
-    return _claimed(connection, _CLAIM.format(is_null="not", outcome=_ONE_MORE_LOST), 1)
+    return _claimed(connection, _CLAIM_SUSPECTS, count=SUSPECTS_MAX, few=SUSPECTS_AGAIN_MAX)
 
 
-def _claimed(connection: Connection, statement: str, count: int) -> list[Envelope]:
-    rows = fetch(connection, statement, count=count, lease=LEASE)
+def _claimed(connection: Connection, statement: str, **parameters: int) -> list[Envelope]:
+    rows = fetch(connection, statement, lease=LEASE, **parameters)
     return sorted((Envelope(*row) for row in rows), key=lambda envelope: envelope.id)
 
 

@@ -1,7 +1,8 @@
 """Drain the inbox: claim what is due, work it in batches, isolate what fails, count what kills.
 
 A batch that fails is halved until the one bad event stands alone; the others are done. An event whose worker died
-with it comes back alone, as a suspect. Safe to run anywhere, any number of times: claims keep drains apart.
+with it comes back as a suspect, in ever smaller company. Safe to run anywhere, any number of times: claims keep
+drains apart.
 """
 
 import threading
@@ -24,7 +25,7 @@ from infra.inbox import (
     InboxState,
     Mark,
     claim,
-    claim_suspect,
+    claim_suspects,
     give_back,
     mark,
     release_orphans,
@@ -107,7 +108,7 @@ class Drain:
         with self._engine.connect() as connection:
             while not (self._stopping.is_set() or report.more):
                 fresh = self._turn(connection, report, lambda taken: claim(taken, BATCH))
-                suspect = self._turn(connection, report, claim_suspect)
+                suspect = self._turn(connection, report, claim_suspects)
                 if not fresh and not suspect:
                     return report
                 report.more = time.monotonic() > until_s

@@ -12,12 +12,14 @@ from infra.database import make_engine
 from infra.inbox import (
     CLAIMS_LOST_MAX,
     LEASE,
+    SUSPECTS_AGAIN_MAX,
+    SUSPECTS_MAX,
     ClaimLost,
     Envelope,
     InboxState,
     Mark,
     claim,
-    claim_suspect,
+    claim_suspects,
     counts,
     due_count,
     give_back,
@@ -85,7 +87,7 @@ def _claim(connection: Connection, count: int = 200) -> list[Envelope]:
 
 def _suspect(connection: Connection) -> list[Envelope]:
     with unit_of_work(connection):
-        return claim_suspect(connection)
+        return claim_suspects(connection)
 
 
 def _done(envelope: Envelope) -> Mark:
@@ -157,7 +159,7 @@ def test_a_stalled_worker_cannot_mark_what_was_taken_over(engine: Engine) -> Non
     with engine.connect() as stalled, engine.connect() as other:
         taken = _claim(stalled)
         _age(stage)
-        (suspect,) = _suspect(other)
+        suspect, _ = _suspect(other)
         with pytest.raises(ClaimLost):
             _book_and_mark(stalled, taken)
         with unit_of_work(other):
@@ -202,8 +204,7 @@ def test_claims_of_a_connection_that_is_gone_are_due_at_once(engine: Engine) -> 
             assert release_orphans(living) == 2
         with unit_of_work(living):
             assert release_orphans(living) == 0
-        assert len(_suspect(living)) == 1
-        assert len(_suspect(living)) == 1
+        assert len(_suspect(living)) == 2
         assert _suspect(living) == []
 
 
@@ -223,6 +224,38 @@ def test_a_backend_younger_than_a_claim_did_not_make_it(engine: Engine) -> None:
             )
         with unit_of_work(connection):
             assert release_orphans(connection) == 1
+
+
+def test_suspects_come_in_ever_smaller_company(engine: Engine) -> None:
+    """All that a lost worker had, then some, then few, then each alone; the least suspicious first."""
+    stage = _stored(engine, 60)
+    sizes = []
+    with engine.connect() as connection:
+        _claim(connection)
+        for _ in range(3):
+            _age(stage)
+            taken = _suspect(connection)
+            sizes.append(len(taken))
+            with unit_of_work(connection):  # those that stay behind are none of this
+                mark(connection, [_done(envelope) for envelope in taken[:-10]])
+                connection.execute(
+                    text("delete from inbox where not id = any(:ids)"), {"ids": [envelope.id for envelope in taken]}
+                )
+    assert sizes == [SUSPECTS_MAX, SUSPECTS_AGAIN_MAX, 1]
+
+
+def test_two_claims_of_suspects_at_the_same_time_never_share_a_row(engine: Engine) -> None:
+    """Suspects, too, are passed over while somebody takes them."""
+    stage = _stored(engine, 40)
+    with engine.connect() as lost, engine.connect() as one, engine.connect() as two:
+        _claim(lost)
+        _age(stage)
+        with unit_of_work(one):
+            first = claim_suspects(one)
+            second = _suspect(two)
+    assert len(first) == SUSPECTS_MAX
+    assert len(second) == 40 - SUSPECTS_MAX
+    assert not {envelope.id for envelope in first} & {envelope.id for envelope in second}
 
 
 def test_what_kills_its_workers_is_dead_after_some(engine: Engine) -> None:
