@@ -2,21 +2,27 @@
 
 import contextlib
 import os
+import pwd
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from infra.clock import system_clock
 from infra.database import make_engine
 from infra.embedded import servers
+from infra.embedded.accounts import Account, closed_part
 from infra.providers.stripe.example_events import body
 from infra.providers.stripe.verify import sign
 from tests.conftest import REPOSITORY
@@ -25,28 +31,58 @@ from tests.stage import Stage
 _DELIVERIES_MAX = 100
 SECRET = "whsec_end_to_end_0123456789"
 #: The console script's content, which needs no installed project.
-_ATTRIBUTION = (sys.executable, "-c", "import sys; from worker.cli import main; sys.exit(main())")
+_ATTRIBUTION = ("-c", "import sys; from worker.cli import main; sys.exit(main())")
+_IMPORT_FOLDERS = (str(REPOSITORY), sysconfig.get_path("purelib"))
+
+
+@dataclass(frozen=True)
+class User:
+    """Who runs a program, and an interpreter that they may run."""
+
+    uid: int
+    interpreter: str
+
+
+def ordinary_user() -> User:
+    """`nobody` where we are root, else whoever we are."""
+    if os.geteuid() != 0:
+        return User(os.geteuid(), sys.executable)
+    entry = pwd.getpwnam("nobody")
+    account = Account(entry.pw_name, entry.pw_uid, entry.pw_gid, is_other=True)
+    found = (sys.executable, shutil.which(f"python3.{sys.version_info.minor}", path=os.defpath))
+    for program in filter(None, found):
+        if closed_part(account, Path(program)) is None:
+            return User(entry.pw_uid, program)
+    pytest.skip("no Python of this version is open to other accounts")
 
 
 class Program:
     """One run of `attribution ...` in `folder`, with settings of its own and nothing else of our environment."""
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, settings: Mapping[str, str], *, account: int | None = None
+        self, arguments: Sequence[str], folder: Path, settings: Mapping[str, str], *, user: User | None = None
     ) -> None:
-        self.settings = dict(settings)
+        become = user.uid if user and user.uid != os.geteuid() else None
+        if become is not None:
+            # Their Python may be older than 3.11.3, for which redis asks for a package that is not installed here.
+            (folder / "packages").mkdir(exist_ok=True)
+            (folder / "packages" / "async_timeout.py").write_text("from asyncio import timeout\n")
         self._output = folder / f"output-{time.monotonic_ns()}"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [*_ATTRIBUTION, *arguments],
+                [user.interpreter if user else sys.executable, *_ATTRIBUTION, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={"PATH": os.defpath, "PYTHONPATH": str(REPOSITORY), **settings},
-                user=account,
-                group=account,
-                extra_groups=None if account is None else [],
+                env={
+                    "PATH": os.defpath,
+                    "PYTHONPATH": os.pathsep.join([*_IMPORT_FOLDERS, str(folder / "packages")]),
+                    **settings,
+                },
+                user=become,
+                group=become,
+                extra_groups=None if become is None else [],
                 # Ctrl-C in the terminal of the tests is for the tests.
                 start_new_session=True,
             )
@@ -77,10 +113,18 @@ def run(arguments: Sequence[str], folder: Path, settings: Mapping[str, str]) -> 
 
 
 @contextmanager
-def running_up(folder: Path, data_dir: Path, port: int, **settings: str) -> Iterator[Program]:
-    """`attribution up`, serving; stopped afterwards if it still runs."""
-    named = {"DATA_DIR": str(data_dir), "PORT": str(port), "DASHBOARD_PORT": str(free_port()), **settings}
-    program = Program(["up"], folder, {"STRIPE_WEBHOOK_SECRETS": SECRET, **named})
+def running_up(
+    folder: Path, data_dir: Path, port: int, *, without: Sequence[str] = (), user: User | None = None
+) -> Iterator[Program]:
+    """`attribution up`, serving on `port`; stopped afterwards if it still runs. `without` names what `.env` says."""
+    settings = {
+        "DATA_DIR": str(data_dir),
+        "PORT": str(port),
+        "DASHBOARD_PORT": str(free_port()),
+        "STRIPE_WEBHOOK_SECRETS": SECRET,
+    }
+    given = {name: value for name, value in settings.items() if name not in without}
+    program = Program(["up"], folder, given, user=user)
     try:
         assert eventually(lambda: is_ready(port)), program.output
         yield program
