@@ -67,13 +67,14 @@ class Desk:
         self._more.set()
         if self._draining.acquire(timeout=self._times.close_within_s):
             self._engine.dispose()
+            self._draining.release()
 
     def drain(self) -> None:
         """Work on what is due, for a slice of time; at once back if this process is at it already.
 
         Celery waits for its tasks when it is told to stop: what a slice leaves is taken on by the sweep.
         """
-        if self._draining.acquire(blocking=False):
+        if not self._closing.is_set() and self._draining.acquire(blocking=False):
             try:
                 self._guarded(self._drain.run)
             finally:
@@ -96,7 +97,7 @@ class Desk:
         while not self._closing.is_set():
             self._more.wait(self._times.sweep_every_s)
             self._more.clear()
-            if self._draining.acquire(blocking=False):
+            if not self._closing.is_set() and self._draining.acquire(blocking=False):
                 try:
                     self._guarded(self._drain.sweep)
                 finally:
