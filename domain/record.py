@@ -146,12 +146,12 @@ def _touch_moved(
             continue
         cause = causes[person.customer]
         earlier = known.provider_customers.get(place)
-        linked_before = earlier is not None and earlier.customer == person.customer
-        if earlier is not None and earlier.customer not in (None, person.customer):
+        if earlier is None or earlier.customer != person.customer:
+            # Even where nobody is attributed: a subscription may have a partner of its own.
             note_earliest(changes.touched.customers, place, BEGINNING, cause)
             continue
-        old = before.get(person.customer, ()) if linked_before else ()
-        if (since := first_difference(old, after.get(person.customer, ()))) is not None:
+        since = first_difference(before.get(person.customer, ()), after.get(person.customer, ()))
+        if since is not None:
             note_earliest(changes.touched.customers, place, since, cause)
 
 

@@ -52,6 +52,14 @@ expect          19.80 USD to bob for Inbox in in_1, pending
 expect          4.90 USD to ada for Live Chat in in_1, pending
 expect          1.48 USD to ada for all in in_1, pending
 """,
+    "a subscription of its own partner is judged when its customer is linked, though nobody has the customer": OFFERS
+    + """
+on 2026-03-02   stripe    sub_1 of cus_1 through bob active: Inbox 99.00 USD
+on 2026-03-02   stripe    in_1 of cus_1 paid 99.00 USD Inbox on sub_1
+expect          nothing
+on 2026-03-03   customer  cus_1 is acme
+expect          19.80 USD to bob for Inbox in in_1, pending
+""",
     "one customer under two ids of the provider is one customer, until it is not": OFFERS
     + """
 on 2026-03-01   customer  cus_1 is acme of ada
