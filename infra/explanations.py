@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from domain.errors import Rejected
 from domain.explain import Explanation, LineExplanation, explain
 from domain.judge import Verdict
-from domain.problems import is_storable
+from domain.problems import is_storable, listed
 from domain.rules import ConditionTrace, GroupTrace, Trace
 from domain.windows import epoch_ms
 from infra.ledger.case_files import load_case_file
@@ -66,8 +66,13 @@ def _transaction_key(connection: Connection, name: str) -> str:
         """,
         name=name,
     )
-    if rows:
-        return str(rows[0].key)
+    keys = sorted({str(row.key) for row in rows})
+    if name in keys:
+        return name
+    if len(keys) > 1:
+        raise Rejected(f'"{name}" may be {listed(keys)}; name one of them')
+    if keys:
+        return keys[0]
     raise Rejected(f'no transaction or commission is called "{name}"{_hint(connection, name)}')
 
 
@@ -84,7 +89,7 @@ def _hint(connection: Connection, name: str) -> str:
         return f'; "{near[0].key}" differs only in capitals'
     unsettled = fetch(connection, "select count(*) as n from inbox where state in ('received', 'waiting', 'dead')")[0].n
     if unsettled:
-        return f"; {unsettled} events are not processed yet, see `attribution events list`"
+        return f"; events not processed yet: {unsettled}, see `attribution events list`"
     return "; a transaction is called like stripe:in_..., a commission like cmsn_..."
 
 

@@ -3,12 +3,13 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from alembic.util import CommandError
+from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -39,9 +40,14 @@ cli.add_typer(events, name="events")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-#: What is printed for people; on a terminal with colours.
-out = showing.console(sys.stdout)
-err = showing.console(sys.stderr)
+
+def _out() -> Console:
+    """What is printed for people; on a terminal with colours."""
+    return showing.console(sys.stdout)
+
+
+def _err() -> Console:
+    return showing.console(sys.stderr)
 
 
 @cli.command()
@@ -60,7 +66,7 @@ def demo(
     """Play the GigaKick story with real signed Stripe webhooks, and show what came of it."""
     from worker.demo import run_demo
 
-    raise typer.Exit(run_demo(load_settings(), out, exit_afterwards=exit_afterwards, chaos=chaos))
+    raise typer.Exit(run_demo(load_settings(), _out(), exit_afterwards=exit_afterwards, chaos=chaos))
 
 
 @cli.command()
@@ -68,10 +74,10 @@ def migrate() -> None:
     """Bring the database's schema to the newest version. Does nothing where it is there already."""
     with _database(check_schema=False) as engine:
         for warning in check_server(engine):
-            err.print(f"warning: {warning}", markup=False)
+            _err().print(f"warning: {warning}", markup=False)
         already = migrations_current(engine)
         upgrade_to_head(engine)
-    out.print("The schema was current already." if already else "The schema is current now.")
+    _out().print("The schema was current already." if already else "The schema is current now.")
 
 
 @cli.command()
@@ -79,7 +85,7 @@ def status(as_json: AsJson = False) -> None:
     """How the inbox stands: rows per state, and for how long the oldest due row has been due."""
     with _database() as engine, unit_of_work_on(engine) as connection:
         found = counts(connection)
-    _print(found, as_json, lambda: showing.status(out, found))
+    _print(found, as_json, lambda: showing.status(_out(), found))
 
 
 @cli.command()
@@ -91,7 +97,7 @@ def explain(
     settings = load_settings()
     with _database(settings) as engine, unit_of_work_on(engine) as connection:
         explained = explain_by_name(connection, name, settings)
-    _print(document(explained), as_json, lambda: showing.explanation(out, explained))
+    _print(document(explained), as_json, lambda: showing.explanation(_out(), explained))
 
 
 @events.command("list")
@@ -104,7 +110,7 @@ def events_list(
     """List what came in, newest first, and what became of it."""
     with _database() as engine, unit_of_work_on(engine) as connection:
         found = list_events(connection, state=state, event_type=type_, limit=limit)
-    _print(found, as_json, lambda: showing.events(out, found))
+    _print(found, as_json, lambda: showing.events(_out(), found))
 
 
 @contextmanager
@@ -112,7 +118,7 @@ def _database(settings: Settings | None = None, *, check_schema: bool = True) ->
     """The database of the settings, or of DATA_DIR: running already, or started for as long as this command takes."""
     settings = settings or load_settings()
     with ExitStack() as leaving:
-        with showing.waiting(err, "Looking for the database ..."):
+        with showing.waiting(_err(), "Looking for the database ..."):
             addresses = leaving.enter_context(
                 servers(settings.data_dir, database_url=settings.database_url, redis_url="unused")
             )
@@ -132,13 +138,14 @@ def _print(found: Any, as_json: bool, show: Callable[[], None]) -> None:
         show()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Every error names what was wrong and what to do, without a stack."""
-    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    command = arguments[0] if arguments else ""
     configure_logging("cli", level=_LOG_LEVELS.get(command, logging.WARNING))
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # whatever the terminal's encoding
     try:
-        cli(standalone_mode=True)
+        cli(arguments)
     except SettingsError as error:
         _end(str(error), WRONG_USAGE)
     except AttributionError as error:
@@ -153,8 +160,8 @@ def main() -> None:
         _end(f"{error.strerror or error}: {error.filename or 'no file'}", FAILED)
 
 
-def _end(message: str, code: int) -> None:
+def _end(message: str, code: int) -> NoReturn:
     """Say what was wrong, line by line, whatever is in it."""
     for line in message.splitlines():
-        err.print(showing.visible(line.expandtabs(2)), markup=False, style="red")
+        _err().print(showing.visible(line.expandtabs(2)), markup=False, style="red")
     raise SystemExit(code)

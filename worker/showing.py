@@ -37,7 +37,8 @@ def waiting(out: Console, telling: str) -> AbstractContextManager[object]:
 
 def escape(value: str) -> str:
     """A value as text inside markup, with what cannot be seen made visible."""
-    return markup.escape(visible(value))
+    # The blank keeps rich from doubling a backslash at the end; no markup of ours follows a value directly.
+    return markup.escape(f"{visible(value)} ")[:-1]
 
 
 def visible(value: str) -> str:
