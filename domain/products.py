@@ -83,11 +83,12 @@ def _chained(tied: list[SubscriptionSeen], last: SubscriptionSeen | None) -> lis
 
 
 def _follows(seen: SubscriptionSeen, other: SubscriptionSeen) -> bool:
-    """Whether `seen` says that it changed exactly what `other` shows."""
+    """Whether `seen` says that it changed exactly what `other` shows; what it did not change was as it is."""
     if seen.previous_provider_status is None and seen.previous_items is None:
         return False
-    status_fits = seen.previous_provider_status in (None, other.provider_status)
-    return status_fits and (seen.previous_items is None or _keys(seen.previous_items) == _keys(other.items))
+    items = seen.items if seen.previous_items is None else seen.previous_items
+    status_fits = (seen.previous_provider_status or seen.provider_status) == other.provider_status
+    return status_fits and _keys(items) == _keys(other.items)
 
 
 def _keys(items: Sequence[SubscriptionItem]) -> list[tuple[str, int | None, tuple[str, ...]]]:
