@@ -1,0 +1,132 @@
+"""Desired minus booked: what is written, and that writing it twice writes it once."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.commissions import Claimant, Commission, CommissionState, Desired, Entry, bookings
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OF_LINE = Claimant("inbox", "stripe:in_1", "sub_1/prod_inbox", "ada", "usd")
+
+
+def wanted(amount_minor: int, claimant: Claimant = OF_LINE, member: str | None = None, version: int = 1) -> Desired:
+    """A commission that should amount to so much."""
+    return Desired(claimant, version, member, "cust_1", amount_minor, f"{amount_minor}", None, NOON)
+
+
+def written(booked: Iterable[Commission], entries: Iterable[Entry]) -> list[Commission]:
+    """The books after these entries."""
+    books = {commission.key: commission for commission in booked}
+    for entry in entries:
+        known = books.get(entry.commission_key)
+        particulars = entry.desired.particulars if entry.desired else known.particulars if known else None
+        books[entry.commission_key] = Commission(
+            entry.commission_key, entry.claimant, entry.part, entry.state, entry.balance_minor, particulars
+        )
+    return list(books.values())
+
+
+def settled(state: CommissionState, amount_minor: int) -> list[Commission]:
+    """A commission that a person moved into a state."""
+    return [replace(c, state=state) for c in written([], bookings([wanted(amount_minor)], []))]
+
+
+def amounts(entries: Iterable[Entry]) -> list[tuple[int, int, int, CommissionState]]:
+    """(part, amount, balance, state) of each entry."""
+    return [(e.part, e.amount_minor, e.balance_minor, e.state) for e in entries]
+
+
+def test_the_first_booking_is_the_whole_amount() -> None:
+    """A commission that is not there yet is booked whole, and is pending."""
+    assert amounts(bookings([wanted(490)], [])) == [(0, 490, 490, CommissionState.PENDING)]
+
+
+def test_only_the_difference_is_booked() -> None:
+    """A commission that should be less is lowered by the difference."""
+    booked = written([], bookings([wanted(490)], []))
+    assert amounts(bookings([wanted(245)], booked)) == [(0, -245, 245, CommissionState.PENDING)]
+
+
+def test_what_nobody_asks_for_any_more_is_reversed_and_can_come_back() -> None:
+    """Fallen to nothing it is reversed; asked for again it is pending again."""
+    booked = written([], bookings([wanted(490)], []))
+    gone = bookings([], booked)
+    assert amounts(gone) == [(0, -490, 0, CommissionState.REVERSED)]
+    back = bookings([wanted(490)], written(booked, gone))
+    assert amounts(back) == [(0, 490, 490, CommissionState.PENDING)]
+
+
+def test_an_approved_commission_is_adjusted_by_another() -> None:
+    """What was approved or paid stands; what it was too much is a new commission that names it."""
+    for state in (CommissionState.APPROVED, CommissionState.PAID):
+        booked = settled(state, 490)
+        (entry,) = bookings([wanted(400)], booked)
+        assert amounts([entry]) == [(1, -90, -90, CommissionState.PENDING)]
+        assert entry.adjusts == booked[0].key != entry.commission_key
+        (further,) = bookings([wanted(300)], written(booked, [entry]))
+        assert (further.commission_key, further.amount_minor, further.balance_minor) == (
+            entry.commission_key,
+            -100,
+            -190,
+        )
+
+
+def test_nothing_follows_a_declined_commission() -> None:
+    """A person refused it: neither more nor less is booked on it."""
+    booked = settled(CommissionState.DECLINED, 490)
+    assert bookings([wanted(900)], booked) == bookings([], booked) == []
+
+
+def test_a_held_commission_stays_held_while_its_amount_follows() -> None:
+    """Only the amount changes; the person who stopped it decides on."""
+    assert amounts(bookings([wanted(400)], settled(CommissionState.HOLD, 490))) == [(0, -90, 400, CommissionState.HOLD)]
+
+
+def test_an_open_commission_says_what_is_known_now() -> None:
+    """With the amount right and the member not, an entry of zero puts it right, once; a settled one stands."""
+    booked = written([], bookings([wanted(490)], []))
+    (entry,) = bookings([wanted(490, member="ann")], booked)
+    assert (entry.amount_minor, entry.balance_minor, entry.state) == (0, 490, CommissionState.PENDING)
+    assert bookings([wanted(490, member="ann")], written(booked, [entry])) == []
+    assert bookings([wanted(490, member="ann")], settled(CommissionState.PAID, 490)) == []
+
+
+_claimants = st.builds(
+    Claimant,
+    st.sampled_from(["inbox", "all"]),
+    st.just("stripe:in_1"),
+    st.sampled_from([None, "sub_1/prod_inbox"]),
+    st.sampled_from(["ada", "bob"]),
+    st.sampled_from(["usd", "jpy"]),
+)
+_desired = st.lists(
+    st.builds(
+        lambda claimant, amount, version: wanted(amount, claimant, version=version),
+        _claimants,
+        st.integers(-500, 500).filter(bool),
+        st.integers(1, 3),
+    ),
+    unique_by=lambda d: d.claimant,
+)
+_moves = st.dictionaries(st.integers(0, 7), st.sampled_from(list(CommissionState)), max_size=3)
+
+
+@given(st.lists(st.tuples(_desired, _moves), max_size=5))
+def test_booking_twice_books_once(rounds: list[tuple[list[Desired], dict[int, CommissionState]]]) -> None:
+    """After any history of wishes and decisions, the books say what is desired, and the same wish adds nothing."""
+    booked: list[Commission] = []
+    for desired, moves in rounds:
+        booked = written(booked, bookings(desired, booked))
+        assert bookings(desired, booked) == bookings(list(reversed(desired)), list(reversed(booked))) == []
+        declined = {c.claimant for c in booked if c.state is CommissionState.DECLINED}
+        for claimant in {c.claimant for c in booked} - declined:
+            total = sum(c.amount_minor for c in booked if c.claimant == claimant)
+            assert total == next((d.amount_minor for d in desired if d.claimant == claimant), 0)
+        booked = [
+            replace(c, state=moves.get(n, c.state)) if c.amount_minor or n not in moves else c
+            for n, c in enumerate(booked)
+        ]

@@ -1,0 +1,90 @@
+"""Explanations: the verdicts that booked the money, and for each line what a person would miss."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from domain.catalogue import Catalogue, Entry, EntryName
+from domain.customers import Claim
+from domain.explain import explain
+from domain.facts import ProductStatus, Source
+from domain.judge import CaseFile, Program, verdicts
+from domain.partners import Partner, PartnerVersion
+from domain.products import ProductVersion
+from domain.rule_documents import parse_rule
+from domain.rules import ConditionTrace
+from domain.transactions import Basis, Line, Transaction
+from domain.triggers import PercentAction, Trigger, TriggerEvent
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BOOK = Catalogue({"pbook_1": Entry("pbook_1", (EntryName(None, "Inbox"),), "prod_inbox")}, {"prod_inbox": "pbook_1"})
+RULES = parse_rule({"field": "product.name", "op": "is_any_of", "value": ["Inbox"]})
+TRIGGER = Trigger(
+    "inbox", 1, "Inbox", TriggerEvent.TRANSACTION_CREATED, RULES, PercentAction(Decimal(20)), NOON - timedelta(days=9)
+)
+ADA = Partner("ada", NOON, (PartnerVersion(None),))
+PROGRAM = Program(BOOK, {"inbox": (TRIGGER,)}, {"ada": ADA}, Basis.NET, timedelta(days=30), UTC)
+
+
+def file_of(subscription: str | None, product: str | None) -> CaseFile:
+    """One payment of ada's customer with one line."""
+    line = Line("a line", subscription, product, (), 9900, 0, 1, recurring=True)
+    paid = Transaction("stripe:in_1", "stripe", "cus_1", "usd", NOON, Source(0, NOON, 1, "evt_1"), (line,))
+    claim = Claim("stripe:customer:cus_1", "ada", None, NOON, "stripe:evt_0")
+    return CaseFile({paid.key: paid}, {("stripe", "cus_1"): "cust_1"}, {"cust_1": (claim,)})
+
+
+@pytest.mark.parametrize(
+    ("subscription", "product", "similar", "reason"),
+    [
+        (None, None, {}, "the provider names no product on this line"),
+        ("sub_9", None, {}, 'subscription_key "sub_9" matches no product'),
+        (
+            "Sub_1",
+            None,
+            {"Sub_1": ["other", "sub_1"]},
+            'subscription_key "Sub_1" matches no product; "sub_1" differs only in capitals',
+        ),
+        (
+            "Sub_1",
+            "prod_inbox",
+            {"Sub_1": ["sub_1"]},
+            'subscription_key "Sub_1" is known from payments only; "sub_1" differs only in capitals',
+        ),
+        ("sub_1", "prod_new", {}, '"prod_new" is not described in the product book yet'),
+        (
+            "sub_1",
+            "Prod_inbox",
+            {},
+            '"Prod_inbox" matches no product book entry; "prod_inbox" (Inbox) differs only in capitals',
+        ),
+        ("sub_1", "prod_inbox", {}, None),
+    ],
+)
+def test_a_line_says_why_it_has_no_product_and_what_is_nearly_right(
+    subscription: str | None, product: str | None, similar: dict[str, list[str]], reason: str | None
+) -> None:
+    """Each way in which a line can miss its product has its own sentence, near misses named; a good line has none."""
+    (line,) = explain("stripe:in_1", file_of(subscription, product), PROGRAM, similar).lines
+    assert line.reason == reason
+
+
+def test_a_subscription_seen_itself_is_no_near_miss_of_another() -> None:
+    """Two subscriptions whose ids differ in capitals and which both exist are simply two."""
+    known = (ProductVersion(NOON, ProductStatus.ACTIVE, provider_status="active"),)
+    file = replace(file_of("Sub_1", "prod_inbox"), products={("stripe", "Sub_1", "prod_inbox"): known})
+    (line,) = explain("stripe:in_1", file, PROGRAM, {"Sub_1": ["sub_1"]}).lines
+    assert (line.reason, line.product_name, line.product_status) == (None, "Inbox", "active")
+
+
+def test_the_verdicts_are_those_that_booked_the_money() -> None:
+    """An explanation judges by the same function and adds every condition, with expected and actual."""
+    file = file_of("sub_1", "prod_inbox")
+    found = explain("stripe:in_1", file, PROGRAM)
+    assert [replace(v, trace=None) for v in found.verdicts] == verdicts("stripe:in_1", file, PROGRAM)
+    assert (found.as_of, found.attribution and found.attribution.partner_key) == (NOON, "ada")
+    (verdict,) = found.verdicts
+    assert isinstance(verdict.trace, ConditionTrace)
+    assert (verdict.trace.expected, verdict.trace.actual, verdict.trace.held) == (["Inbox"], "Inbox", True)
