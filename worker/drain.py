@@ -105,11 +105,14 @@ class Drain:
         """Work until nothing is due or the slice is over. Raises only when the database is out of reach."""
         report = DrainReport()
         until_s = time.monotonic() + slice_s
+        suspicious = True
         with self._engine.connect() as connection:
             while not (self._stopping.is_set() or report.more):
-                fresh = self._turn(connection, report, lambda taken: claim(taken, BATCH))
-                suspect = self._turn(connection, report, claim_suspects)
-                if not fresh and not suspect:
+                fresh_count = self._turn(connection, report, lambda taken: claim(taken, BATCH))
+                # In a backlog suspects are few and looking for them is not free: once a slice, and while there are any.
+                looked = suspicious or fresh_count < BATCH
+                suspicious = looked and self._turn(connection, report, claim_suspects) > 0
+                if not fresh_count and not suspicious:
                     return report
                 report.more = time.monotonic() > until_s
         return report
@@ -126,19 +129,19 @@ class Drain:
             log.warning("claims.released", count=released_count)
         return self.run(slice_s)
 
-    def _turn(self, connection: Connection, report: DrainReport, take: Take) -> bool:
+    def _turn(self, connection: Connection, report: DrainReport, take: Take) -> int:
         began_s = self.busy_since_s = time.monotonic()
         try:
             with unit_of_work(connection):
                 envelopes = take(connection)
             if not envelopes:
-                return False
+                return 0
             crashpoint.reach("after_claim")
             self._work(connection, envelopes, report)
         finally:
             self.busy_since_s = None
         log.info("batch.processed", count=len(envelopes), duration_ms=round((time.monotonic() - began_s) * 1000))
-        return True
+        return len(envelopes)
 
     def _work(self, connection: Connection, envelopes: Sequence[Envelope], report: DrainReport) -> None:
         """Program changes one by one, events together; what could not even be read is marked first.

@@ -111,6 +111,7 @@ def test_a_ring_does_what_is_due(stage: Stage) -> None:
     """One ring, and everything is done."""
     with _desk(_url(stage)) as desk:
         desk.drain()
+    assert _open_count(stage) == 0
     _assert_done_once(stage)
 
 

@@ -2,8 +2,10 @@
 
 import copy
 import json
+import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -206,10 +208,27 @@ def _error_of(event: dict[str, Any], body: bytes) -> Unreadable | None:
     return None
 
 
+@contextmanager
+def _logged_to(path: Path) -> Iterator[None]:
+    """All logging of this process goes to a file meanwhile, and afterwards where it went before."""
+    root = logging.getLogger()
+    handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
+    written = os.open(path, os.O_CREAT | os.O_WRONLY)
+    configure_logging("test", fd=written)
+    try:
+        yield
+    finally:
+        # Before it is closed: its number will soon be another file's.
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.raiseExceptions = raising
+        logging.captureWarnings(False)
+        structlog.reset_defaults()
+        os.close(written)
+
+
 def test_nothing_of_a_payload_gets_into_the_log(engine: Engine, tmp_path: Path) -> None:
     """Good, unreadable and refused events that hold a customer's mail and name leave neither in log or inbox."""
-    written = os.open(tmp_path / "log", os.O_CREAT | os.O_RDWR)
-    configure_logging("test", fd=written)
     stage = Stage(engine)
     good, also_good, invoice = _events()
     bad = copy.deepcopy(_events()[2]) | {"id": "evt_bad"}
@@ -217,10 +236,9 @@ def test_nothing_of_a_payload_gets_into_the_log(engine: Engine, tmp_path: Path) 
     huge = stripe.subscription(
         "sub_2", customer="cus_1", items=[item("prod_a", quantity=10**30)], metadata={"x": CANARY}
     )
-    stage.play([good, also_good, invoice, bad, huge])
-    structlog.reset_defaults()
+    with _logged_to(tmp_path / "log"):
+        stage.play([good, also_good, invoice, bad, huge])
     logged = (tmp_path / "log").read_text()
-    os.close(written)
     said = json.dumps(stage.ask("select reason, fingerprint, cast(outcome as text) from inbox"))
     assert "batch.processed" in logged
     assert "event.died" in logged
