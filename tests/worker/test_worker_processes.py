@@ -285,32 +285,44 @@ def test_without_any_broker_everything_is_done(stage: Stage, tmp_path: Path) -> 
         program.assert_each_once()
 
 
-def test_a_worker_that_is_told_to_stop_finishes_its_batch(stage: Stage, redis_url: str, tmp_path: Path) -> None:
-    """SIGTERM amid a backlog: the batch at hand is done, no row stays claimed, and no event was begun in vain."""
-    stage.drainer.sweep()
-    with _running(stage, _specs(stage, redis_url, "worker"), tmp_path) as program:
-        program.store(3000)
-        assert _eventually(lambda: program.open_count() < 3000, RECOVERED_WITHIN_S)
-    open_count = program.open_count()
-    assert 0 < open_count < 3000
-    assert stage.ask("select count(*) from inbox where claimed_by is not null") == [(0,)]
-    assert stage.ask("select distinct attempts from inbox where next_attempt_at is not null") == [(0,)]
-    assert stage.ask("select count(*) from commission_entries") == [(3000 - open_count,)]
-
-
-#: A worker in which one event is fatal: what its translation does is put in.
+#: A worker in which reading an event does something first.
 _POISONED = """
     import os, time
     from infra.providers import registry
     translate = registry.TRANSLATORS["stripe"]
 
     def poisoned(event_type, event_key, occurred_at, body):
-        if event_key == "evt_poison":
+        if event_key.startswith("{events}"):
             {act}
         return translate(event_type, event_key, occurred_at, body)
 
     registry.TRANSLATORS["stripe"] = poisoned
 """
+
+_CELERY = """
+    from worker.app import app
+    app.worker_main(["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", "--without-heartbeat"])
+"""
+
+
+def _poisoned_worker(stage: Stage, redis_url: str, events: str, act: str) -> ProcessSpec:
+    script = textwrap.dedent(_POISONED.format(events=events, act=act)) + textwrap.dedent(_CELERY)
+    (spec,) = _specs(stage, redis_url, "worker")
+    return replace(spec, argv=(sys.executable, "-c", script))
+
+
+def test_a_worker_that_is_told_to_stop_finishes_its_batch(stage: Stage, redis_url: str, tmp_path: Path) -> None:
+    """SIGTERM amid a backlog: the batch at hand is done, no row stays claimed, and no event was begun in vain."""
+    stage.drainer.sweep()
+    unhurried = _poisoned_worker(stage, redis_url, "evt_", "time.sleep(0.008)")
+    with _running(stage, (unhurried,), tmp_path) as program:
+        program.store(1200)
+        assert _eventually(lambda: program.open_count() < 1200, RECOVERED_WITHIN_S)
+    open_count = program.open_count()
+    assert 0 < open_count < 1200
+    assert stage.ask("select count(*) from inbox where claimed_by is not null") == [(0,)]
+    assert stage.ask("select distinct attempts from inbox where next_attempt_at is not null") == [(0,)]
+    assert stage.ask("select count(*) from commission_entries") == [(1200 - open_count,)]
 
 
 def _poison() -> dict[str, Any]:
@@ -325,14 +337,8 @@ def _assert_poison_is_dead(stage: Stage) -> None:
 
 def test_an_event_that_kills_its_process_is_dead_after_some(stage: Stage, redis_url: str, tmp_path: Path) -> None:
     """Each pool process that takes it aborts; all neighbours of its batch are done, and it ends dead (F41)."""
-    start = """
-        from worker.app import app
-        app.worker_main(["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", "--without-heartbeat"])
-    """
-    script = textwrap.dedent(_POISONED.format(act="os.abort()")) + textwrap.dedent(start)
-    (spec,) = _specs(stage, redis_url, "worker")
     stage.store([_poison()])
-    with _running(stage, (replace(spec, argv=(sys.executable, "-c", script)),), tmp_path) as program:
+    with _running(stage, (_poisoned_worker(stage, redis_url, "evt_poison", "os.abort()"),), tmp_path) as program:
         program.store(150)
         program.settle(RECOVERED_WITHIN_S + 15)
         _assert_poison_is_dead(stage)
@@ -348,7 +354,7 @@ def test_an_event_that_hangs_is_ended_by_the_watchdog(stage: Stage, tmp_path: Pa
         Desk(load_settings(), DeskTimes(sweep_every_s=0.1, hangs_after_s=0.8)).open()
         signal.pause()
     """
-    script = textwrap.dedent(_POISONED.format(act="time.sleep(1e6)")) + textwrap.dedent(start)
+    script = textwrap.dedent(_POISONED.format(events="evt_poison", act="time.sleep(1e6)")) + textwrap.dedent(start)
     stage.store([_poison(), *(_payment(number, number % 50) for number in range(50))])
     environment = {
         "PATH": os.defpath,
