@@ -19,6 +19,8 @@ def run_up(settings: Settings) -> int:
     if not settings.stripe_webhook_secrets:
         log.warning("stripe.disabled", reason="STRIPE_WEBHOOK_SECRETS is not set: /webhooks/stripe answers 404")
     refuse_taken_port(settings.port)
+    receiver = f"http://localhost:{settings.port}/webhooks/stripe"
+    log.info("program.started", receiver=receiver, data_dir=str(settings.data_dir))
     with servers(settings.data_dir, database_url=settings.database_url, redis_url=settings.redis_url) as addresses:
         prepare_database(addresses)
         return Supervisor(process_specs(addresses)).run()

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+import redis
+from sqlalchemy import Engine, text
 
 from infra.embedded import Addresses
 from tests.end_to_end.program import Program, eventually, free_port, inside, nothing_left, processes_of, run
@@ -40,9 +41,9 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(shared_folder: Path) -> Told:
-    """`attribution demo --exit` on a DATA_DIR that was not there before."""
+    """`attribution demo --exit` on a DATA_DIR that was not there before, whatever the company's own settings say."""
     data_dir = shared_folder / "data"
-    code, output = run(["demo", "--exit"], shared_folder, settings(data_dir))
+    code, output = run(["demo", "--exit"], shared_folder, settings(data_dir, STRIPE_MODE="live"))
     return Told(data_dir, code, output)
 
 
@@ -92,15 +93,14 @@ def test_a_second_demo_changes_nothing_and_lasts_until_it_is_stopped(told: Told,
     """Played again on the same data it says that nothing changed, which is so, stays, and ends well on Ctrl-C."""
     with inside(told.data_dir) as stage:
         before = books(stage)
-    program = Program(["demo"], shared_folder, settings(told.data_dir))
-    assert program.says("Ctrl-C stops it"), program.output
-    assert "12 deliveries, 12 duplicate" in program.output
-    assert "playing it again changed nothing" in program.output
-    assert f"DATA_DIR={told.data_dir} .venv/bin/attribution explain" in program.output
-    assert program.stop(signal.SIGINT) == 0
-    assert nothing_left(told.data_dir) == {}
-    with inside(told.data_dir) as stage:
+        program = Program(["demo"], shared_folder, settings(told.data_dir))
+        assert program.says("Ctrl-C stops it"), program.output
+        assert "12 deliveries, 12 duplicate" in program.output
+        assert "playing it again changed nothing" in program.output
+        assert f"DATA_DIR={told.data_dir} .venv/bin/attribution explain" in program.output
+        assert program.stop(signal.SIGINT) == 0
         assert books(stage) == before
+    assert nothing_left(told.data_dir) == {}
 
 
 def test_killed_workers_and_a_wiped_redis_lose_nothing(database_url: str, engine: Engine, folder: Path) -> None:
@@ -136,15 +136,20 @@ def test_the_demo_does_not_mix_with_a_real_program(
     assert stage.ask("select count(*) from product_book") == [(0,)]
 
 
-def test_a_missing_commission_fails_the_demo(engine: Engine, on_servers: dict[str, str], folder: Path) -> None:
-    """Where somebody else has claimed the customer, the commissions go astray, and the exit code says so."""
+def test_a_missing_commission_fails_the_demo(
+    engine: Engine, on_servers: dict[str, str], redis_url: str, folder: Path
+) -> None:
+    """Where somebody has claimed the customer, commissions go astray and the exit code says so; REDIS_URL is spared."""
     claim = """
         insert into claims (subject, cause, partner_key, learnt_at, effective_from)
         values ('stripe:subscription:sub_gigakick_acme', 'person:1', 'nobody', :long_ago, :long_ago)
     """
     with engine.begin() as connection:
-        connection.exec_driver_sql(claim.replace(":long_ago", f"'{LONG_AGO.isoformat()}'"))
-    code, output = run(["demo", "--exit"], folder, on_servers)
+        connection.execute(text(claim), {"long_ago": LONG_AGO})
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("somebody", "else's")
+        code, output = run(["demo", "--exit", "--chaos"], folder, on_servers)
+        assert client.get("somebody") == b"else's"
     assert code == 1
     assert lines_with(output, "Expected", "490", "1980", "booked is []")
     assert "Traceback" not in output
