@@ -4,15 +4,16 @@ Everything is judged as of the moment the transaction was paid. A credit is judg
 charge it takes back. `verdicts` with traces is what explains; without, it is what the drain runs: one function.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 
 from domain import fields, ids, rules
-from domain.catalogue import Catalogue, placeholder
+from domain.catalogue import Catalogue, Entry, placeholder
 from domain.commissions import Claimant, Commission, CommissionState, Desired
 from domain.customers import Attribution, Claim, attribution_at, attributions
+from domain.docket import Docket, Versions, docket_of
 from domain.facts import ProductStatus
 from domain.known import ProductKey, ProviderCustomerKey
 from domain.money import Money, format_money, percent_of
@@ -36,6 +37,11 @@ class Program:
     basis: Basis
     lookback: timedelta
     zone: tzinfo
+    #: The same triggers, by what they can fire on.
+    docket: Docket = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "docket", docket_of(self.triggers.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +129,39 @@ class _Judge:
         self._facts: dict[str | None, fields.Facts | str] = {}
 
     def charges(self) -> list[Verdict]:
-        """Every trigger in force, on every line and on the whole; a credit is none of its business."""
-        active = [
-            trigger
-            for versions in self.program.triggers.values()
-            if (trigger := in_force(versions, self.at)) is not None
-            and trigger.event is TriggerEvent.TRANSACTION_CREATED
-        ]
-        active.sort(key=lambda trigger: (trigger.position, trigger.key))
-        return _exclusive([verdict for trigger in active for verdict in self.trigger(trigger)])
+        """Every trigger in force, on every line and on the whole; a credit is none of its business.
 
-    def trigger(self, trigger: Trigger) -> Iterable[Verdict]:
-        """The trigger's verdicts on what this transaction charges; credits are judged under earlier terms."""
-        if not trigger.per_line:
-            return (self._verdict(trigger, None, self.total_minor),)
-        return [self._verdict(trigger, line, line.amount_minor(self.program.basis)) for line in self.paid.lines]
+        Without traces, those are left out that ask for other products.
+        """
+        asked = [*self._on_the_whole(), *(pair for line in self.paid.lines for pair in self._on_line(line))]
+        asked.sort(key=lambda pair: (pair[0].position, pair[0].key))
+        return _exclusive([self._verdict(trigger, line) for trigger, line in asked])
 
-    def _verdict(self, trigger: Trigger, line: Line | None, amount_minor: int) -> Verdict:
+    def _on_the_whole(self) -> Iterator[tuple[Trigger, Line | None]]:
+        for trigger in self._in_force(self.program.docket.on_the_whole):
+            if not trigger.per_line:
+                yield trigger, None
+
+    def _on_line(self, line: Line) -> Iterator[tuple[Trigger, Line | None]]:
+        docket = self.program.docket
+        found = self.program.triggers.values() if self.traced else docket.on_line(self._product_name(line))
+        for trigger in self._in_force(found):
+            if trigger.per_line:
+                yield trigger, line
+
+    def _in_force(self, triggers: Iterable[Versions]) -> Iterator[Trigger]:
+        for versions in triggers:
+            trigger = in_force(versions, self.at)
+            if trigger is not None and trigger.event is TriggerEvent.TRANSACTION_CREATED:
+                yield trigger
+
+    def _product_name(self, line: Line) -> str | None:
+        if line.product_key is None:
+            return None
+        return entry_of(line, self.paid.provider, line.product_key, self.program).name_at(self.at)
+
+    def _verdict(self, trigger: Trigger, line: Line | None) -> Verdict:
+        amount_minor = line.amount_minor(self.program.basis) if line else self.total_minor
         key = line.key if line else None
         what = "line" if line else "payment"
         if amount_minor == 0:
@@ -269,13 +291,18 @@ def _moment(paid: Transaction) -> tuple[datetime, str]:
     return paid.occurred_at, paid.key
 
 
+def entry_of(line: Line, provider: str, product_key: str, program: Program) -> Entry:
+    """The product book entry of a line; a sold product that the book lacks is called by its provider's id."""
+    return program.catalogue.match(line.price_keys, product_key) or placeholder(provider, product_key)
+
+
 def product_values(
     line: Line, paid: Transaction, case: CaseFile, program: Program
 ) -> Mapping[str, object] | fields.Unknown:
     """The product a line paid for, as rules see it, as of the payment."""
     if line.product_key is None:
         return fields.Unknown("the line names no product")
-    entry = program.catalogue.match(line.price_keys, line.product_key) or placeholder(paid.provider, line.product_key)
+    entry = entry_of(line, paid.provider, line.product_key, program)
     values: dict[str, object] = {"name": entry.name_at(paid.occurred_at), "key": entry.key}
     if line.subscription_key is not None:
         history = case.products.get((paid.provider, line.subscription_key, line.product_key), ())

@@ -216,25 +216,33 @@ def _record_subscriptions(events: list[SubscriptionSeen], known: Known, lookback
             for line in _proofs(version):
                 place = (paid.provider, str(line.subscription_key))
                 causes.setdefault(place, f"{paid.provider}:{paid.source.event_key}")
+    seen: dict[SubscriptionKey, list[SubscriptionSeen]] = {}
+    for event in events:
+        seen.setdefault((event.provider, event.subscription_key), []).append(event)
+    proven: dict[SubscriptionKey, list[Evidence]] = {}
+    for paid in changes.transactions.values():
+        for line in _proofs(paid):
+            proven.setdefault((paid.provider, str(line.subscription_key)), []).append(_evidence(line, paid))
     for place, window in known.subscriptions.items():
         if place in causes:
-            mine = [e for e in events if (e.provider, e.subscription_key) == place]
-            _fold_again(place, window, mine, causes[place], changes)
+            _fold_again(place, window, (seen.get(place, []), proven.get(place, [])), causes[place], changes)
     _record_subscription_claims(events, known, lookback, changes)
 
 
 def _fold_again(
-    place: SubscriptionKey, window: SubscriptionWindow, events: list[SubscriptionSeen], cause: str, changes: Changes
+    place: SubscriptionKey,
+    window: SubscriptionWindow,
+    news: tuple[list[SubscriptionSeen], list[Evidence]],
+    cause: str,
+    changes: Changes,
 ) -> None:
+    events, proven = news
     snapshots = {seen.source.event_key: seen for seen in window.snapshots}
     for seen in events:
         if snapshots.get(seen.source.event_key) != seen:
             snapshots[seen.source.event_key] = seen
             changes.snapshots.append(seen)
-    evidence = [proof for paid, proof in window.evidence if paid not in changes.transactions]
-    for paid in changes.transactions.values():
-        if paid.provider == place[0]:
-            evidence += [_evidence(line, paid) for line in _proofs(paid) if line.subscription_key == place[1]]
+    evidence = [proof for paid, proof in window.evidence if paid not in changes.transactions] + proven
     versions = fold(window.before, snapshots.values(), evidence)
     if versions == dict(window.versions):
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 from infra.embedded import Addresses
 from worker.supervisor import ProcessSpec
 
-_CELERY = ("-m", "celery", "-A", "worker.app")
+_CELERY = ("-m", "celery", "-A", "worker.app", "-q")
 _QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 #: Name to arguments after the interpreter. Procfile lists the same; a test holds the two together.
