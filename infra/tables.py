@@ -82,6 +82,8 @@ inbox = Table(
     CheckConstraint("(state in ('received', 'waiting')) = (next_attempt_at is not null)", name="due_while_open"),
     CheckConstraint("attempts >= 0", name="attempts"),
     Index("inbox_due", "next_attempt_at", "id", postgresql_where=text("next_attempt_at is not null")),
+    #: Claims of workers that are gone, among however many rows are due.
+    Index("inbox_claimed", "next_attempt_at", "id", postgresql_where=text("claimed_by is not null")),
     Index("inbox_state", "state", "event_type", postgresql_where=text("state in ('waiting', 'dead')")),
 )
 
@@ -303,6 +305,7 @@ transaction_lines = Table(
     Column("discount_minor", BigInteger, nullable=False),
     Column("quantity", BigInteger),
     Column("recurring", Boolean, nullable=False),
+    Index("transaction_lines_by_subscription", "provider", "subscription_key", "occurred_at"),
     Index("transaction_lines_by_product", "provider", "subscription_key", "product_key", "occurred_at"),
 )
 
