@@ -60,43 +60,52 @@ def _changed(connection: Connection, work: Rejudge, version: int, now: datetime)
     request_rejudge(connection, work, f"version {version}", now)
 
 
-#: Per kind of change, which transactions it can affect. `t` is the transaction.
+#: Per kind of change, which transactions it can affect. `{t}` is the transaction.
 _AFFECTED_BY = {
     "trigger": "true",
     "partner": """
         exists (select from provider_customers c join provider_customers other on other.customer = c.customer
             join claims on claims.subject in ('customer:' || c.customer,
                 other.provider || ':customer:' || other.provider_customer_key)
-            where c.provider = t.provider and c.provider_customer_key = t.provider_customer_key
+            where c.provider = {t}.provider and c.provider_customer_key = {t}.provider_customer_key
                 and claims.partner_key = :key)
         or exists (select from transaction_lines l
             join claims on claims.subject = l.provider || ':subscription:' || l.subscription_key
-            where l.transaction_key = t.key and claims.partner_key = :key)""",
+            where l.transaction_key = {t}.key and claims.partner_key = :key)""",
     "product_book": """
-        exists (select from transaction_lines l where l.transaction_key = t.key and (
+        exists (select from transaction_lines l where l.transaction_key = {t}.key and (
             l.product_key in (select external_key from product_book where key = :key)
-            or l.price_keys && (select coalesce(array_agg(alias), '{}') from product_book_aliases where key = :key)
+            or l.price_keys && (select coalesce(array_agg(alias), '{{}}') from product_book_aliases where key = :key)
             or l.product_key in (select alias from product_book_aliases where key = :key)))""",
 }
+
+
+#: A credit is judged under the terms of an earlier charge of the same customer: what moves that one moves it too.
+_CREDITS = """
+    exists (select from transaction_lines c where c.transaction_key = t.key and c.gross_minor < c.discount_minor)
+    and exists (select from transactions p where p.provider = t.provider
+        and p.provider_customer_key = t.provider_customer_key and p.occurred_at <= t.occurred_at
+        and p.occurred_at >= coalesce(cast(:since as timestamptz), '-infinity') and ({condition}))"""
 
 
 def affected_portion(connection: Connection, work: Rejudge, count: int) -> Sequence[Any]:
     """The next `count` transactions (key, provider, provider_customer_key, customer) that a change can affect."""
     if work.kind not in _AFFECTED_BY:
         raise CannotProcess(f"nothing is known of a change of kind {work.kind}")
+    condition = _AFFECTED_BY[work.kind]
     return fetch(
         connection,
         f"""
         select t.key, t.provider, t.provider_customer_key, p.customer from transactions t
         left join provider_customers p on p.provider = t.provider and p.provider_customer_key = t.provider_customer_key
         where t.key > :after and t.occurred_at >= coalesce(cast(:since as timestamptz), '-infinity')
-            and ({_AFFECTED_BY[work.kind]})
+            and ({condition.format(t="t")} or {_CREDITS.format(condition=condition.format(t="p"))})
         order by t.key limit :count
         """,
         after=work.after,
         since=work.since,
         count=count,
-        **({"key": work.key} if ":key" in _AFFECTED_BY[work.kind] else {}),
+        **({"key": work.key} if ":key" in condition else {}),
     )
 
 
@@ -211,4 +220,3 @@ def refuse_unrecorded(event: TriggerEvent, read: frozenset[str]) -> None:
     for name in sorted(read):
         if name.startswith(_UNRECORDED):
             raise Rejected(f"{name} is not recorded yet; use product, line, transaction or partner fields", "rules")
-

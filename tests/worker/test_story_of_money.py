@@ -113,6 +113,16 @@ expect          19.80 USD to ada for Inbox in in_1, pending
 expect          2.00 USD to ada for Inbox in in_2, pending
 expect          -2.00 USD to ada for Inbox in in_3, pending
 """,
+    "a credit follows its charge when the product book changes what was charged": """
+on 2026-01-01   trigger   bundle: 50 percent of Bundle
+on 2026-03-01   customer  cus_1 of ada
+on 2026-03-02   stripe    in_1 of cus_1 paid 100.00 USD Inbox at price_bundle on sub_1
+on 2026-03-12   stripe    in_2 of cus_1 paid -100.00 USD Inbox on sub_1
+expect          nothing
+on 2026-03-20   product   Bundle, also price_bundle
+expect          50.00 USD to ada for Inbox in in_1, pending
+expect          -50.00 USD to ada for Inbox in in_2, pending
+""",
     "nothing is taken back of what was never earned": OFFERS
     + """
 on 2026-03-02   stripe    in_1 of cus_1 paid 99.00 USD Inbox on sub_1
