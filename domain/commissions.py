@@ -167,6 +167,8 @@ def _says_something_else(open_part: Commission | None, desired: Desired | None) 
 
 
 def _state_after(open_part: Commission | None, balance: int) -> CommissionState:
+    if open_part is not None and open_part.state is CommissionState.HOLD:
+        return CommissionState.HOLD  # a person stopped it, whatever it amounts to
     if balance == 0:
         return CommissionState.REVERSED
     if open_part is None or open_part.state is CommissionState.REVERSED:

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 import redis
 import structlog
+import tenacity
 from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import ProgrammingError
 
 from infra.database import make_engine, upgrade_to_head
 from infra.embedded import Addresses, servers
@@ -79,9 +81,20 @@ def new_database(server_url: str, template: str = "template1") -> Iterator[str]:
             connection.execute(text(f'create database "{name}" template "{template}"'))
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:
-        with admin.connect() as connection:
-            connection.execute(text(f'drop database if exists "{name}" with (force)'))
+        _drop(admin, name)
         admin.dispose()
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(ProgrammingError),
+    stop=tenacity.stop_after_attempt(20),
+    wait=tenacity.wait_fixed(0.5),
+    reraise=True,
+)
+def _drop(admin: Engine, name: str) -> None:
+    """Whoever is connected is sent away, but for a vacuum of the server's own: that is waited for."""
+    with admin.connect() as connection:
+        connection.execute(text(f'drop database if exists "{name}" with (force)'))
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import Engine, text
 
 from infra.bodies import encode
 from infra.program_changes import save_partner, save_product, save_trigger
 from infra.providers.stripe import example_events
-from infra.rows import fetch, insert_rows
+from infra.rows import fetch
 from infra.settings import Settings, load_settings
 from worker.drain import Drain, DrainReport
 
@@ -100,17 +99,17 @@ class Stage:
     def products(self) -> dict[str, str]:
         """Status per `<subscription>/<product>`."""
         rows = self.ask("select subscription_key || '/' || product_key, status from products order by 1")
-        return {key: status for key, status in rows}
+        return dict(rows)  # type: ignore[arg-type]  # pairs, as selected
 
     def books(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything that must come out the same, whatever the order: facts, products, transactions, commissions."""
-        return {
-            "commissions": self.commissions(),
-            "transactions": self.ask("select key, provider_customer_key, currency, occurred_at from transactions order by 1"),
-            "lines": self.ask("select transaction_key, line_key, gross_minor, discount_minor from transaction_lines order by 1, 2"),
-            "products": self.ask("select * from products order by 1, 2, 3"),
-            "history": self.ask("select * from product_history order by 1, 2, 3, 4"),
-            "customers": self.ask("select key, customer_key from customers order by 1"),
-            "links": self.ask("select provider, provider_customer_key, customer, email from provider_customers order by 1, 2"),
-            "inbox": self.ask("select event_key, state, reason from inbox order by 1"),
-        }  # fmt: skip
+        queries = {
+            "transactions": "select key, provider_customer_key, currency, occurred_at from transactions order by 1",
+            "lines": "select transaction_key, line_key, gross_minor, discount_minor from transaction_lines order by 1,2",
+            "products": "select * from products order by 1, 2, 3",
+            "history": "select * from product_history order by 1, 2, 3, 4",
+            "customers": "select key, customer_key from customers order by 1",
+            "links": "select provider, provider_customer_key, customer, email from provider_customers order by 1, 2",
+            "inbox": "select event_key, state, reason from inbox order by 1",
+        }
+        return {"commissions": self.commissions()} | {name: self.ask(query) for name, query in queries.items()}

@@ -308,7 +308,7 @@ def _with_lines_missing(events: Iterable[BillingEvent]) -> str | None:
 def _log_entries(result: BatchResult) -> None:
     for entry, cause in result.entries:
         log.info(
-            "commission.booked",
+            "commission.booked" if entry.amount_minor else "commission.restated",
             commission=entry.commission_key,
             partner=entry.claimant.partner_key,
             transaction=entry.claimant.transaction_key,

@@ -84,6 +84,7 @@ def test_nothing_follows_a_declined_commission() -> None:
 def test_a_held_commission_stays_held_while_its_amount_follows() -> None:
     """Only the amount changes; the person who stopped it decides on."""
     assert amounts(bookings([wanted(400)], settled(CommissionState.HOLD, 490))) == [(0, -90, 400, CommissionState.HOLD)]
+    assert amounts(bookings([], settled(CommissionState.HOLD, 490))) == [(0, -490, 0, CommissionState.HOLD)]
 
 
 def test_an_open_commission_says_what_is_known_now() -> None:
