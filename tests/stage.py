@@ -105,7 +105,8 @@ class Stage:
         """Everything that must come out the same, whatever the order: facts, products, transactions, commissions."""
         queries = {
             "transactions": "select key, provider_customer_key, currency, occurred_at from transactions order by 1",
-            "lines": "select transaction_key, line_key, gross_minor, discount_minor from transaction_lines order by 1,2",
+            "lines": "select transaction_key, line_key, gross_minor, discount_minor from transaction_lines"
+            " order by 1, 2",
             "products": "select * from products order by 1, 2, 3",
             "history": "select * from product_history order by 1, 2, 3, 4",
             "customers": "select key, customer_key from customers order by 1",
