@@ -47,7 +47,7 @@ test: setup ## every check: format, lint, types, import rules, tests; ARGS go to
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary .
 	$(BIN)/lint-imports --no-logo >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 # Beside the project's own needs: what builds it, and what redis asks for on Python below 3.11.3 only.
 lock: setup ## write requirements.lock anew; ARGS=--upgrade takes newer versions

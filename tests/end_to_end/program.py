@@ -96,6 +96,11 @@ class Program:
         """Wait for its exit code."""
         return self.process.wait(timeout_s)
 
+    def traceback(self) -> str | None:
+        """The first traceback in what it printed, and what follows it."""
+        _, found, rest = self.output.partition("Traceback")
+        return f"{found}{rest[:3000]}" if found else None
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal the process itself, as a terminal or a process manager does, and wait for its exit code."""
         self.process.send_signal(number)

@@ -158,8 +158,8 @@ def test_a_missing_commission_fails_the_demo(
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
-        (signal.SIGINT, "worker.app worker"),
-        (signal.SIGTERM, "worker.app worker"),
+        (signal.SIGINT, "worker.app -q worker"),
+        (signal.SIGTERM, "worker.app -q worker"),
         (signal.SIGTERM, "infra.embedded.guardian"),
     ],
     ids=["ctrl_c_amid_the_story", "sigterm_amid_the_story", "sigterm_amid_the_start"],

@@ -117,8 +117,8 @@ def test_a_signed_event_becomes_a_transaction(up: Up) -> None:
     "victim",
     [
         pytest.param("-m webhooks", id="receiver"),
-        pytest.param("worker.app worker", id="worker"),
-        pytest.param("worker.app beat", id="beat"),
+        pytest.param("worker.app -q worker", id="worker"),
+        pytest.param("worker.app -q beat", id="beat"),
         pytest.param("postgres -D", id="postgres"),
         pytest.param("redis-server", id="redis"),
         pytest.param("guardian postgres", id="guardian"),
@@ -140,7 +140,7 @@ def test_whatever_is_killed_comes_back(victim: str, up: Up) -> None:
 
 def _victims(up: Up, victim: str) -> list[int]:
     """Processes to kill, leaders first: a child of Celery's pool has the worker's command too."""
-    workers = up.pids("worker.app worker")
+    workers = up.pids("worker.app -q worker")
     if victim == "pool process":
         return [pid for pid in workers if _parent(pid) in workers]
     found = up.pids(victim)
