@@ -12,7 +12,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -201,12 +201,17 @@ class _SinkHandler(logging.Handler):
 
 
 def configure_logging(
-    process: str, *, fd: int = STANDARD_ERROR, never_block: bool = False, level: int = logging.INFO
+    process: str,
+    *,
+    fd: int = STANDARD_ERROR,
+    never_block: bool = False,
+    level: int = logging.INFO,
+    log_format: Literal["auto", "text", "json"] = "auto",
 ) -> Sink:
     """Route all logging of this process to `fd`, each line naming `process`; call it once, before anything logs.
 
-    `never_block` is for the receiver: see `DroppingSink`. Libraries that configure logging themselves (Celery,
-    Granian) must be told not to.
+    `auto` is text for people on a terminal and JSON otherwise. `never_block` is for the receiver: see `DroppingSink`.
+    Libraries that configure logging themselves (Celery, Granian) must be told not to.
     """
     sink: Sink = DroppingSink(fd) if never_block else DirectSink(fd)
 
@@ -223,7 +228,7 @@ def configure_logging(
         structlog.processors.format_exc_info,
         redact,
     ]
-    renderer = _renderer(os.isatty(fd))
+    renderer = _renderer(log_format == "text" or (log_format == "auto" and os.isatty(fd)))
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -232,11 +237,13 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     _route_standard_library(sink, shared, renderer, level)
+    # Every look at the migrations would log two lines.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     return sink
 
 
-def _renderer(is_terminal: bool) -> Processor:
-    if is_terminal:
+def _renderer(is_for_people: bool) -> Processor:
+    if is_for_people:
         return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     return structlog.processors.JSONRenderer(sort_keys=False)
 

@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     match_customers_by_email: Annotated[bool, Field(description="true or false")] = False
     stripe_mode: Annotated[Literal["any", "live", "test"], Field(description="any, live or test")] = "any"
 
+    #: auto: text on a terminal, JSON otherwise. `attribution up` on a terminal sets it for what it starts.
+    log_format: Annotated[Literal["auto", "text", "json"], Field(description="auto, text or json")] = "auto"
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -99,7 +99,7 @@ class Stage:
     def products(self) -> dict[str, str]:
         """Status per `<subscription>/<product>`."""
         rows = self.ask("select subscription_key || '/' || product_key, status from products order by 1")
-        return dict(rows)  # type: ignore[arg-type]  # pairs, as selected
+        return dict(rows)
 
     def books(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything that must come out the same, whatever the order: facts, products, transactions, commissions."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
@@ -43,9 +42,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     exit_with_supervisor()
-    configure_logging("web", never_block=True)
-    # Every look at the migrations would log two lines.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    configure_logging("web", never_block=True, log_format=settings.log_format)
     uvloop.run(_serve(settings))
     return 0
 

@@ -65,7 +65,7 @@ def _start() -> Celery:
 
 def _connect_signals(settings: Settings) -> None:
     def set_up_logging(**_: Any) -> None:
-        configure_logging("beat" if "beat" in sys.argv else "worker")
+        configure_logging("beat" if "beat" in sys.argv else "worker", log_format=settings.log_format)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
 

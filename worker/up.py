@@ -1,5 +1,6 @@
 """`attribution up`: servers, schema, then every process, until told to stop."""
 
+import os
 import socket
 
 import structlog
@@ -23,7 +24,8 @@ def run_up(settings: Settings) -> int:
     log.info("program.started", receiver=receiver, data_dir=str(settings.data_dir))
     with servers(settings.data_dir, database_url=settings.database_url, redis_url=settings.redis_url) as addresses:
         prepare_database(addresses)
-        return Supervisor(process_specs(addresses)).run()
+        overrides = {"LOG_FORMAT": "text"} if settings.log_format == "auto" and os.isatty(1) else {}
+        return Supervisor(process_specs(addresses, overrides)).run()
 
 
 def prepare_database(addresses: Addresses) -> None:

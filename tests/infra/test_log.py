@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import structlog
@@ -213,3 +214,19 @@ def test_an_unread_pipe_does_not_hold_up_the_exit() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
         assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(("log_format", "readable"), [("text", True), ("json", False), ("auto", False)])
+def test_off_a_terminal_the_format_asked_for_is_written(
+    tmp_path: Path, log_format: Literal["text", "json", "auto"], readable: bool
+) -> None:
+    """A pipe gets JSON, unless lines for people are asked for: `up` on a terminal passes its children's lines on."""
+    script = (
+        "import sys; from infra.log import configure_logging; import structlog;"
+        "configure_logging('web', log_format=sys.argv[1]); structlog.get_logger().info('batch.committed', count=3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, log_format], cwd=REPOSITORY, stderr=subprocess.PIPE, check=True, timeout=30
+    )
+    assert b"batch.committed" in done.stderr
+    assert done.stderr.startswith(b"{") is not readable
