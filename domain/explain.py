@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.case import CaseFile, Program, Verdict
 from domain.customers import Attribution
 from domain.fields import Unknown
-from domain.judge import CaseFile, Program, Verdict, attribution_of, product_values, verdicts
+from domain.judge import attribution_of, product_values, verdicts
 from domain.near_misses import difference_between
 from domain.transactions import Line, Transaction
 

@@ -5,82 +5,22 @@ charge it takes back. `verdicts` with traces is what explains; without, it is wh
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, tzinfo
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 from domain import fields, ids, rules
-from domain.catalogue import Catalogue, Entry, placeholder
-from domain.commissions import Claimant, Commission, CommissionState, Desired
-from domain.customers import Attribution, Claim, attribution_at, attributions
-from domain.docket import Docket, Versions, docket_of
+from domain.case import CaseFile, Program, Verdict
+from domain.catalogue import Entry, placeholder
+from domain.commissions import Claimant, CommissionState, Desired
+from domain.customers import Attribution, attribution_at, attributions
+from domain.docket import Versions
 from domain.facts import ProductStatus
-from domain.known import ProductKey, ProviderCustomerKey
 from domain.money import Money, format_money, percent_of
 from domain.partners import Partner
-from domain.products import ProductVersion, purchased_at, version_at
+from domain.products import purchased_at, version_at
 from domain.transactions import Basis, Line, Transaction
 from domain.triggers import FlatAction, PercentAction, Trigger, TriggerEvent, in_force
-
-#: (transaction key, line key)
-LineRef = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """The company's own settings, catalogue, triggers and partners, as histories."""
-
-    catalogue: Catalogue
-    #: Versions per trigger, in any order.
-    triggers: Mapping[str, tuple[Trigger, ...]]
-    partners: Mapping[str, Partner]
-    basis: Basis
-    lookback: timedelta
-    zone: tzinfo
-    #: The same triggers, by what they can fire on.
-    docket: Docket = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "docket", docket_of(self.triggers.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class CaseFile:
-    """Everything recorded that judging some transactions reads."""
-
-    transactions: Mapping[str, Transaction]
-    #: Our customer's key per provider customer; absent while unlinked.
-    customers: Mapping[ProviderCustomerKey, str] = field(default_factory=dict)
-    #: What was said about each of our customers, under any of its names.
-    customer_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
-    #: What was said about single subscriptions, by subject.
-    subscription_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
-    products: Mapping[ProductKey, tuple[ProductVersion, ...]] = field(default_factory=dict)
-    #: For each credit line: the charge it takes back, then the earlier credits on that charge, in order.
-    chains: Mapping[LineRef, tuple[LineRef, ...]] = field(default_factory=dict)
-    #: For each transaction that a credit line takes back from: every transaction with such a line, itself aside.
-    credited_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    booked: Mapping[str, tuple[Commission, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one trigger says of one line, or of the whole transaction."""
-
-    trigger: Trigger
-    #: None: judged once on the whole.
-    line_key: str | None
-    #: Why it fired or not, for a person.
-    reason: str
-    #: None where it did not fire.
-    desired: Desired | None = None
-    #: Each condition with expected and actual; only when asked for, and when there was something to judge.
-    trace: rules.Trace | None = None
-
-    @property
-    def fired(self) -> bool:
-        """Whether it asks for a commission."""
-        return self.desired is not None
 
 
 def desired(transaction_key: str, case: CaseFile, program: Program) -> list[Desired]:
@@ -127,6 +67,7 @@ class _Judge:
         self.at = paid.occurred_at
         self.total_minor = paid.amount_minor(program.basis)
         self._facts: dict[str | None, fields.Facts | str] = {}
+        self._payees: dict[str | None, Attribution | None] = {}
 
     def charges(self) -> list[Verdict]:
         """Every trigger in force, on every line and on the whole; a credit is none of its business.
@@ -174,7 +115,7 @@ class _Judge:
         trace = rules.judge(trigger.rules, facts) if self.traced else None
         if not rules.holds(trigger.rules, facts):
             return Verdict(trigger, key, "its rules do not hold", trace=trace)
-        payee = attribution_of(line, self.paid, self.case, self.program)
+        payee = self._payee(line)
         customer = customer_of(self.paid, self.case)
         assert payee is not None and customer is not None  # `_facts_on` answered with facts
         amount, currency, arithmetic = _worth(trigger, line, amount_minor, self.paid, self.program.basis)
@@ -183,6 +124,12 @@ class _Judge:
         claimant = Claimant(trigger.key, self.paid.key, key, payee.partner_key, currency)
         asked = _desired(trigger, claimant, payee.member_key, customer, amount, arithmetic, self.at)
         return Verdict(trigger, key, "its rules hold", asked, trace)
+
+    def _payee(self, line: Line | None) -> Attribution | None:
+        key = line.key if line else None
+        if key not in self._payees:
+            self._payees[key] = attribution_of(line, self.paid, self.case, self.program)
+        return self._payees[key]
 
     def _facts_on(self, line: Line | None) -> fields.Facts | str:
         key = line.key if line else None
@@ -194,7 +141,7 @@ class _Judge:
         """What rules can read on a line or the whole, or a sentence why nobody can be paid for it."""
         if customer_of(self.paid, self.case) is None:
             return f"customer {self.paid.provider_customer_key or 'nobody'} is not linked to one of ours"
-        payee = attribution_of(line, self.paid, self.case, self.program)
+        payee = self._payee(line)
         if payee is None:
             return "the customer was not attributed to a partner at the time"
         partner = self.program.partners.get(payee.partner_key)

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from domain.case import Verdict
 from domain.errors import Rejected
 from domain.explain import Explanation, LineExplanation, explain
-from domain.judge import Verdict
 from domain.problems import is_storable, listed
 from domain.rules import ConditionTrace, GroupTrace, Trace
 from domain.windows import epoch_ms

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from domain.case import Program
 from domain.catalogue import Catalogue, Entry, EntryName
-from domain.judge import Program
 from domain.partners import Partner, PartnerVersion
 from domain.transactions import Basis
 from domain.triggers import Trigger, parse_trigger

@@ -13,10 +13,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from domain import ids
+from domain.case import Program
 from domain.commissions import Entry, bookings
 from domain.errors import CannotProcess, TryLater
 from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, SubscriptionSeen
-from domain.judge import Program, desired
+from domain.judge import desired
 from domain.known import Changes, Known, ProviderCustomerKey
 from domain.record import record
 from infra import crashpoint

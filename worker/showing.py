@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from domain.case import Verdict
 from domain.explain import Explanation, LineExplanation
-from domain.judge import Verdict
 from domain.money import format_money
 from domain.rules import ConditionTrace, GroupTrace, Trace
 from infra.explanations import Explained

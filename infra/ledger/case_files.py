@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from domain import ids
+from domain.case import CaseFile, LineRef
 from domain.commissions import Claimant, Commission, CommissionState, Particulars
 from domain.customers import Claim
-from domain.judge import CaseFile, LineRef
 from domain.known import ProductKey, ProviderCustomerKey
 from domain.products import ProductVersion
 from domain.transactions import Transaction

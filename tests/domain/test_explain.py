@@ -6,11 +6,12 @@ from decimal import Decimal
 
 import pytest
 
+from domain.case import CaseFile, Program
 from domain.catalogue import Catalogue, Entry, EntryName
 from domain.customers import Claim
 from domain.explain import explain
 from domain.facts import ProductStatus, Source
-from domain.judge import CaseFile, Program, verdicts
+from domain.judge import verdicts
 from domain.partners import Partner, PartnerVersion
 from domain.products import ProductVersion
 from domain.rule_documents import parse_rule

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from domain.case import CaseFile, Program
 from domain.catalogue import Catalogue, Entry, EntryName
 from domain.commissions import Commission, CommissionState
 from domain.customers import Claim
 from domain.facts import ProductStatus, Source
-from domain.judge import CaseFile, Program, desired, verdicts
+from domain.judge import desired, verdicts
 from domain.partners import Partner, PartnerVersion
 from domain.products import ProductVersion
 from domain.rule_documents import parse_rule

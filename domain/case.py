@@ -1,0 +1,76 @@
+"""What judging reads and what it says: the program, the recorded case of some transactions, and verdicts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta, tzinfo
+
+from domain import rules
+from domain.catalogue import Catalogue
+from domain.commissions import Commission, Desired
+from domain.customers import Claim
+from domain.docket import Docket, docket_of
+from domain.known import ProductKey, ProviderCustomerKey
+from domain.partners import Partner
+from domain.products import ProductVersion
+from domain.transactions import Basis, Transaction
+from domain.triggers import Trigger
+
+#: (transaction key, line key)
+LineRef = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The company's own settings, catalogue, triggers and partners, as histories."""
+
+    catalogue: Catalogue
+    #: Versions per trigger, in any order.
+    triggers: Mapping[str, tuple[Trigger, ...]]
+    partners: Mapping[str, Partner]
+    basis: Basis
+    lookback: timedelta
+    zone: tzinfo
+    #: The same triggers, by what they can fire on.
+    docket: Docket = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "docket", docket_of(self.triggers.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """Everything recorded that judging some transactions reads."""
+
+    transactions: Mapping[str, Transaction]
+    #: Our customer's key per provider customer; absent while unlinked.
+    customers: Mapping[ProviderCustomerKey, str] = field(default_factory=dict)
+    #: What was said about each of our customers, under any of its names.
+    customer_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
+    #: What was said about single subscriptions, by subject.
+    subscription_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
+    products: Mapping[ProductKey, tuple[ProductVersion, ...]] = field(default_factory=dict)
+    #: For each credit line: the charge it takes back, then the earlier credits on that charge, in order.
+    chains: Mapping[LineRef, tuple[LineRef, ...]] = field(default_factory=dict)
+    #: For each transaction that a credit line takes back from: every transaction with such a line, itself aside.
+    credited_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    booked: Mapping[str, tuple[Commission, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one trigger says of one line, or of the whole transaction."""
+
+    trigger: Trigger
+    #: None: judged once on the whole.
+    line_key: str | None
+    #: Why it fired or not, for a person.
+    reason: str
+    #: None where it did not fire.
+    desired: Desired | None = None
+    #: Each condition with expected and actual; only when asked for, and when there was something to judge.
+    trace: rules.Trace | None = None
+
+    @property
+    def fired(self) -> bool:
+        """Whether it asks for a commission."""
+        return self.desired is not None
