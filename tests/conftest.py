@@ -22,6 +22,9 @@ from sqlalchemy.exc import ProgrammingError
 from infra.database import make_engine, upgrade_to_head
 from infra.embedded import Addresses, servers
 
+#: Other tests may be at work on the same server.
+OF_THIS_DATABASE = " and database = (select oid from pg_database where datname = current_database())"
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

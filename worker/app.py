@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
+from celery.beat import SchedulingError
 from celery.platforms import SecurityWarning
 from celery.signals import beat_init, setup_logging, worker_init, worker_process_init, worker_process_shutdown
 
@@ -29,6 +30,16 @@ log = structlog.get_logger()
 _PAUSE_BEFORE_EXIT_S = 1.0
 #: They tell of every ring; what came of it says the batch's own line.
 _TALKATIVE = ("celery.app.trace", "celery.beat", "celery.worker.strategy")
+
+
+def _without_stack(record: logging.LogRecord) -> bool:
+    """A broker that does not answer every five seconds is a line each time, not a page."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, SchedulingError):
+        cause = error.__cause__ or error.__context__ or error
+        record.msg, record.args = "a ring could not be sent, sweeps do without: %s", (type(cause).__name__,)
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def _settings() -> Settings:
@@ -68,6 +79,8 @@ def _connect_signals(settings: Settings) -> None:
         configure_logging("beat" if "beat" in sys.argv else "worker", log_format=settings.log_format)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+        logging.getLogger("celery.beat").addFilter(_without_stack)
 
     def watch_supervisor(**_: Any) -> None:
         exit_with_supervisor()

@@ -19,6 +19,7 @@ from infra.database import (
     upgrade_to_head,
 )
 from infra.tables import metadata
+from tests.conftest import OF_THIS_DATABASE
 
 
 @pytest.fixture
@@ -135,7 +136,8 @@ def test_migrating_leaves_no_lock_or_timeout_behind(empty_engine: Engine) -> Non
     upgrade_to_head(empty_engine)
     with empty_engine.connect() as connection:
         assert connection.scalar(text("select current_setting('lock_timeout')")) == "0"
-        assert connection.scalar(text("select count(*) from pg_locks where locktype = 'advisory'")) == 0
+        held = "select count(*) from pg_locks where locktype = 'advisory'" + OF_THIS_DATABASE
+        assert connection.scalar(text(held)) == 0
 
 
 def test_migrations_equal_the_declared_tables(engine: Engine) -> None:

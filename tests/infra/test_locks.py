@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from infra.database import make_engine
 from infra.locks import lock_customers, own_program, share_program, try_chore
+from tests.conftest import OF_THIS_DATABASE
 
 
 @pytest.fixture
@@ -66,7 +67,8 @@ def test_many_judge_by_the_program_at_once(engine: Engine) -> None:
         share_program(one)
         two.execute(text("set local lock_timeout = '100ms'"))
         share_program(two)
-        held = two.scalar(text("select count(*) from pg_locks where locktype = 'advisory' and mode = 'ShareLock'"))
+        shared = "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ShareLock'" + OF_THIS_DATABASE
+        held = two.scalar(text(shared))
         assert held == 2
 
 

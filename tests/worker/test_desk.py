@@ -20,7 +20,7 @@ from infra.locks import own_program, try_chore
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import line
 from infra.settings import load_settings
-from tests.conftest import REPOSITORY
+from tests.conftest import OF_THIS_DATABASE, REPOSITORY
 from tests.stage import LONG_AGO, Stage
 from worker.desk import Desk, DeskTimes
 
@@ -191,7 +191,7 @@ def test_a_stopped_process_does_not_hold_its_customers_for_ever(stage: Stage) ->
     with _process(stage) as process:
         with stage.engine.connect() as holder:
             own_program(holder)  # so that it stops where it has claimed and holds nothing yet
-            waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+            waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted" + OF_THIS_DATABASE
             assert _eventually(lambda: stage.ask(waiting) == [(1,)])
             process.send_signal(signal.SIGSTOP)
         # Its backend goes on without it, and is left in its transaction.

@@ -16,6 +16,7 @@ from infra.program import ProgramReader
 from infra.program_changes import REJUDGE, Rejudge, affected_portion, request_rejudge, save_partner, save_trigger
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import line
+from tests.conftest import OF_THIS_DATABASE
 from tests.stage import LONG_AGO, Stage
 from worker.batch import PORTION, lock_name
 from worker.drain import Drain
@@ -217,7 +218,8 @@ def test_nobody_judges_while_the_program_changes(stage: Stage) -> None:
         with stage.engine.begin() as changing:
             save_trigger(changing, "five", _document("five", "5"), LONG_AGO)
             drained = pool.submit(stage.drainer.run)
-            assert _eventually(lambda: stage.ask("select count(*) from pg_locks where not granted") == [(1,)])
+            waiting = "select count(*) from pg_locks where not granted" + OF_THIS_DATABASE
+            assert _eventually(lambda: stage.ask(waiting) == [(1,)])
             assert _total(stage, "ten") == 0
         drained.result(20)
     # The request to judge again became due after the drain began; without it the new trigger is judged already.
