@@ -53,6 +53,7 @@ def upgrade() -> None:
     _create_claims()
     _create_customers()
     _create_inbox()
+    _index_inbox()
     _create_partners()
     _create_product_book()
     _create_program_revision()
@@ -139,6 +140,9 @@ def _create_inbox() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("inbox_pkey")),
         sa.UniqueConstraint("provider", "event_key", name=op.f("inbox_provider_event_key_key")),
     )
+
+
+def _index_inbox() -> None:
     op.create_index(
         "inbox_due",
         "inbox",

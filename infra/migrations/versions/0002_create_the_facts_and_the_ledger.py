@@ -25,6 +25,9 @@ TABLES = (
     "commission_entries",
 )
 
+#: One commission per cause; `part` tells what adjusts it after approval.
+CAUSE = ("trigger_key", "transaction_key", "line_key", "partner_key", "currency", "instalment", "part")
+
 NEVER_CHANGED = """
 create trigger commission_entries_append_only before update or delete on commission_entries
     for each row execute function refuse_change();
@@ -79,6 +82,7 @@ def upgrade() -> None:
     _create_transactions()
     _create_transaction_lines()
     _create_commissions()
+    _index_commissions()
     _create_commission_entries()
     for block in (NEVER_CHANGED, SETTLED_STANDS, SUM_OF_ENTRIES):
         op.execute(block)
@@ -272,18 +276,11 @@ def _create_commissions() -> None:
         ),
         sa.ForeignKeyConstraint(["trigger_key"], ["triggers.key"], name=op.f("commissions_trigger_key_fkey")),
         sa.PrimaryKeyConstraint("key", name=op.f("commissions_pkey")),
-        sa.UniqueConstraint(
-            "trigger_key",
-            "transaction_key",
-            "line_key",
-            "partner_key",
-            "currency",
-            "instalment",
-            "part",
-            name="commissions_cause_key",
-            postgresql_nulls_not_distinct=True,
-        ),
+        sa.UniqueConstraint(*CAUSE, name="commissions_cause_key", postgresql_nulls_not_distinct=True),
     )
+
+
+def _index_commissions() -> None:
     op.create_index("commissions_by_customer", "commissions", ["customer", "created_at"], unique=False)
     op.create_index("commissions_by_partner", "commissions", ["partner_key", "created_at"], unique=False)
     op.create_index(op.f("commissions_transaction_key_ix"), "commissions", ["transaction_key"], unique=False)
