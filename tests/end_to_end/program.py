@@ -56,12 +56,22 @@ def ordinary_user() -> User:
     pytest.skip("no Python of this version is open to other accounts")
 
 
+_DEAF = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+
+
 class Program:
     """One run of `attribution ...` in `folder`, with settings of its own and nothing else of our environment."""
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, settings: Mapping[str, str], *, user: User | None = None
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        settings: Mapping[str, str],
+        *,
+        user: User | None = None,
+        deaf: bool = False,
     ) -> None:
+        """`deaf`: with SIGINT ignored, as a script's background job starts."""
         become = user.uid if user and user.uid != os.geteuid() else None
         if become is not None:
             # Their Python may be older than 3.11.3, for which redis asks for a package that is not installed here.
@@ -70,7 +80,7 @@ class Program:
         self._output = folder / f"output-{time.monotonic_ns()}"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [user.interpreter if user else sys.executable, *_ATTRIBUTION, *arguments],
+                [*(_DEAF if deaf else ()), user.interpreter if user else sys.executable, *_ATTRIBUTION, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -167,9 +167,12 @@ def test_a_missing_commission_fails_the_demo(
 def test_a_demo_stopped_in_the_middle_leaves_nothing(
     number: signal.Signals, moment: str, database_url: str, folder: Path
 ) -> None:
-    """Ctrl-C and SIGTERM end it without success, a stack or a process left, whatever it was doing."""
+    """Ctrl-C and SIGTERM end it without success, a stack or a process left, whatever it was doing.
+
+    Also where a script started it in the background, with SIGINT ignored.
+    """
     data_dir = folder / "data"
-    program = Program(["demo", "--exit"], folder, settings(data_dir, DATABASE_URL=database_url))
+    program = Program(["demo", "--exit"], folder, settings(data_dir, DATABASE_URL=database_url), deaf=True)
     assert eventually(lambda: any(moment in command for command in processes_of(data_dir).values())), program.output
     assert program.stop(number) != 0
     assert program.traceback() is None
