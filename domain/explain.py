@@ -7,8 +7,10 @@ from datetime import datetime
 from domain.case import CaseFile, Program, Verdict
 from domain.customers import Attribution
 from domain.fields import Unknown
-from domain.judge import attribution_of, product_values, verdicts
+from domain.judge import attribution_of, history_of, verdicts
 from domain.near_misses import difference_between
+from domain.products import ProductVersion
+from domain.readings import line_product_values
 from domain.transactions import Line, Transaction
 
 
@@ -57,7 +59,8 @@ def explain(
 def _line(
     line: Line, paid: Transaction, case: CaseFile, program: Program, similar: Mapping[str, Sequence[str]]
 ) -> LineExplanation:
-    values = product_values(line, paid, case, program)
+    history = history_of(line, paid, case)
+    values = line_product_values(line, paid, history, program)
     alike = similar.get(line.subscription_key or "", ())
     if isinstance(values, Unknown):
         return LineExplanation(line, None, None, _without_product(line, alike))
@@ -66,7 +69,7 @@ def _line(
         line,
         str(values["name"]),
         None if status is None else str(status),
-        _remark(line, paid, case, program, alike),
+        _remark(line, history, program, alike),
     )
 
 
@@ -77,7 +80,7 @@ def _without_product(line: Line, alike: Iterable[str]) -> str:
     return f'subscription_key "{line.subscription_key}" matches no product{hint}'
 
 
-def _remark(line: Line, paid: Transaction, case: CaseFile, program: Program, alike: Iterable[str]) -> str | None:
+def _remark(line: Line, history: Sequence[ProductVersion], program: Program, alike: Iterable[str]) -> str | None:
     """What a person would miss about a line that has a product."""
     entry = program.catalogue.match(line.price_keys, line.product_key)
     if (entry is None or entry.needs_review) and line.product_key is not None:
@@ -85,7 +88,6 @@ def _remark(line: Line, paid: Transaction, case: CaseFile, program: Program, ali
         return hint or f'"{line.product_key}" is not described in the product book yet'
     if line.subscription_key is None or line.product_key is None:
         return None
-    history = case.products.get((paid.provider, line.subscription_key, line.product_key), ())
     hint = _differs(line.subscription_key, alike)
     if hint and all(version.provider_status is None for version in history):
         return f'subscription_key "{line.subscription_key}" is known from payments only{hint}'

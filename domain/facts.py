@@ -55,6 +55,8 @@ class CustomerSeen:
     country: str | None = None
     metadata: Mapping[str, str] | None = None
     deleted: bool = False
+    #: When the provider made this customer; None where the event does not say.
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -128,9 +130,77 @@ class InvoicePaid:
     #: The event carried only the first page of lines; the rest must be fetched before judging.
     lines_missing: bool
     metadata: Mapping[str, str] | None = None
+    #: What the customer was asked for, every tax included: what a refund is a share of. None: no tax is known of.
+    total_minor: int | None = None
+    #: The provider's ids of the payments (charges, payment intents) that settled it, as far as the event names them.
+    payment_keys: tuple[str, ...] = ()
 
 
-BillingEvent = CustomerSeen | SubscriptionSeen | InvoicePaid
+@dataclass(frozen=True, slots=True)
+class InvoicePayment:
+    """Which payments settled an invoice: what leads from a refund or a dispute to its invoice."""
+
+    provider: str
+    invoice_key: str
+    source: Source
+    payment_keys: tuple[str, ...]
+    #: None: the event names nobody.
+    provider_customer_key: str | None = None
+
+
+class ReversalKind(StrEnum):
+    """What took money back. Each says what brings it about."""
+
+    #: One refund. A customer is paid back; a failed one is undone.
+    REFUND = "refund"
+    #: All refunds of one payment so far, where the provider does not name them one by one.
+    REFUNDED = "refunded"
+    #: A correction of an invoice's lines. Voiding undoes it.
+    CREDIT_NOTE = "credit_note"
+    #: Funds withdrawn by the customer's bank. A dispute that is won reinstates them.
+    DISPUTE = "dispute"
+
+
+@dataclass(frozen=True, slots=True)
+class ReversalLine:
+    """What a credit note takes from one line. `amount_minor` is positive, after discounts, without tax."""
+
+    amount_minor: int
+    #: The provider's id of the invoice line; None where the note names the product, or nothing.
+    line_key: str | None = None
+    subscription_key: str | None = None
+    product_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """Money taken back from an invoice, tax included, as far as one event knows.
+
+    Amounts only grow: several events of one reversal are merged by maximum, never added up.
+    """
+
+    provider: str
+    kind: ReversalKind
+    #: The provider's id of the refund, credit note or dispute; of the payment for `refunded`.
+    reversal_key: str
+    source: Source
+    currency: str
+    #: What was taken: the refund, all refunds so far, the whole note, the funds withdrawn.
+    amount_minor: int
+    #: What was given back of it: all of a failed refund or a voided note, the funds reinstated.
+    undone_minor: int = 0
+    #: None where only the payment is named.
+    invoice_key: str | None = None
+    payment_keys: tuple[str, ...] = ()
+    #: Of a credit note; empty where it names no lines.
+    lines: tuple[ReversalLine, ...] = ()
+    #: Of a credit note: how much of it was paid out as refunds, which are reported on their own and count once.
+    refunded_minor: int = 0
+    #: None: the event names nobody.
+    provider_customer_key: str | None = None
+
+
+BillingEvent = CustomerSeen | SubscriptionSeen | InvoicePaid | InvoicePayment | Reversal
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,18 @@ def customer_key(company_key: str) -> str:
 
 
 def commission_key(
-    trigger: str, transaction: str, line: str | None, partner: str, currency: str, instalment: int, part: int
+    trigger: str,
+    occasion: str,
+    line: str | None,
+    partner: str,
+    currency: str,
+    instalment: int,
+    part: int,
+    event: str = "transaction_created",
 ) -> str:
     """One trigger pays one partner once for one line (or the whole); `part` > 0 adjusts what was already approved."""
-    return derived("cmsn", trigger, transaction, line or "", partner, currency, str(instalment), str(part))
+    causes = [trigger, occasion, line or "", partner, currency, str(instalment), str(part)]
+    return derived("cmsn", *causes, *([] if event == "transaction_created" else [event]))
 
 
 def customer_subject(key: str) -> str:
@@ -49,3 +57,8 @@ def provider_customer_subject(provider: str, provider_customer_key: str) -> str:
 def subscription_subject(provider: str, subscription_key: str) -> str:
     """What an attribution is about: one subscription, when its metadata names another partner than the customer's."""
     return f"{provider}:subscription:{subscription_key}"
+
+
+def partner_subject(key: str) -> str:
+    """What a partner's own commissions are about."""
+    return f"partner:{key}"

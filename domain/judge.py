@@ -4,49 +4,54 @@ Everything is judged as of the moment the transaction was paid. A credit is judg
 charge it takes back. `verdicts` with traces is what explains; without, it is what the drain runs: one function.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
-from domain import fields, ids, rules
+from domain import fields, rules
 from domain.case import CaseFile, Program, Verdict
-from domain.catalogue import Entry, placeholder
 from domain.commissions import Claimant, CommissionState, Desired
-from domain.customers import Attribution, attribution_at, attributions
+from domain.customers import Attribution
 from domain.docket import Versions
+from domain.earnings import Earning, amounts, earning_on, kept_back, limited, plain, spread
 from domain.facts import ProductStatus
+from domain.limits import room
 from domain.money import Money, format_money, percent_of
-from domain.partners import Partner
-from domain.products import purchased_at, version_at
-from domain.transactions import Basis, Line, Transaction
-from domain.triggers import FlatAction, PercentAction, Trigger, TriggerEvent, in_force
+from domain.products import ProductVersion, version_at
+from domain.readings import customer_values, entry_of, line_product_values, partner_values, payee_of
+from domain.standings import Standing
+from domain.transactions import Line, Transaction
+from domain.triggers import PercentAction, Trigger, TriggerEvent, in_force
+
+#: The standing before a transaction, given its key.
+StandingBefore = Callable[[str], Standing]
 
 
 def desired(transaction_key: str, case: CaseFile, program: Program) -> list[Desired]:
-    """What each commission on a transaction should amount to."""
-    found = verdicts(transaction_key, case, program)
-    return [verdict.desired for verdict in found if verdict.desired is not None]
+    """What each commission on a transaction should amount to, its customer standing where it is recorded to."""
+    return [each for verdict in verdicts(transaction_key, case, program) for each in verdict.instalments]
 
 
 def verdicts(transaction_key: str, case: CaseFile, program: Program, *, traced: bool = False) -> list[Verdict]:
     """Every trigger on every line and on the whole, those that lost within their exclusive group included."""
-    judge = _Judge(case.transactions[transaction_key], case, program, traced)
+    judge = Judge(case.transactions[transaction_key], case, program, recorded_standing(case), traced=traced)
     return judge.charges() + judge.credits()
+
+
+def recorded_standing(case: CaseFile) -> StandingBefore:
+    """Where a customer stood before a transaction, as recorded."""
+
+    def before(key: str) -> Standing:
+        return case.standings.get(case.previous.get(key) or "", Standing())
+
+    return before
 
 
 def attribution_of(line: Line | None, paid: Transaction, case: CaseFile, program: Program) -> Attribution | None:
     """Whom a line pays: its subscription's partner, else its customer's. None names the whole transaction."""
-    if line is not None and line.subscription_key is not None:
-        subject = ids.subscription_subject(paid.provider, line.subscription_key)
-        said = attributions(case.subscription_claims.get(subject, ()), program.lookback)
-        if (own := attribution_at(said, paid.occurred_at)) is not None:
-            return own
-    customer = customer_of(paid, case)
-    if customer is None:
-        return None
-    history = attributions(case.customer_claims.get(customer, ()), program.lookback)
-    return attribution_at(history, paid.occurred_at)
+    subscription = line.subscription_key if line is not None else None
+    claims = case.customer_claims.get(customer_of(paid, case) or "", ())
+    return payee_of(paid.provider, subscription, claims, case.subscription_claims, paid.occurred_at, program)
 
 
 def customer_of(paid: Transaction, case: CaseFile) -> str | None:
@@ -56,27 +61,43 @@ def customer_of(paid: Transaction, case: CaseFile) -> str | None:
     return case.customers.get((paid.provider, paid.provider_customer_key))
 
 
-class _Judge:
-    """One transaction under all triggers; lives only inside `verdicts`."""
+def history_of(line: Line, paid: Transaction, case: CaseFile) -> Sequence[ProductVersion]:
+    """The versions of the product a line paid for, oldest first; none without a subscription."""
+    if line.subscription_key is None or line.product_key is None:
+        return ()
+    return case.products.get((paid.provider, line.subscription_key, line.product_key), ())
 
-    def __init__(self, paid: Transaction, case: CaseFile, program: Program, traced: bool) -> None:
+
+class Judge:
+    """One transaction under all triggers, its customer standing where `standing_before` says."""
+
+    def __init__(
+        self, paid: Transaction, case: CaseFile, program: Program, standing_before: StandingBefore, *, traced: bool
+    ) -> None:
         self.paid = paid
         self.case = case
         self.program = program
         self.traced = traced
         self.at = paid.occurred_at
         self.total_minor = paid.amount_minor(program.basis)
+        #: Where the customer stands after this payment and what its triggers fired so far.
+        self.standing = standing_before(paid.key).paid(paid)
+        self._standing_before = standing_before
         self._facts: dict[str | None, fields.Facts | str] = {}
         self._payees: dict[str | None, Attribution | None] = {}
 
     def charges(self) -> list[Verdict]:
         """Every trigger in force, on every line and on the whole; a credit is none of its business.
 
-        Without traces, those are left out that ask for other products.
+        Without traces, those are left out that ask for other products. Triggers are asked in the order of their
+        position, for what an earlier one takes of a group or a limit is gone.
         """
         asked = [*self._on_the_whole(), *(pair for line in self.paid.lines for pair in self._on_line(line))]
         asked.sort(key=lambda pair: (pair[0].position, pair[0].key))
-        return _exclusive([self._verdict(trigger, line) for trigger, line in asked])
+        found: list[Verdict] = []
+        for trigger, line in asked:
+            found.append(self._verdict(trigger, line, found))
+        return found
 
     def _on_the_whole(self) -> Iterator[tuple[Trigger, Line | None]]:
         for trigger in self._in_force(self.program.docket.on_the_whole):
@@ -99,9 +120,9 @@ class _Judge:
     def _product_name(self, line: Line) -> str | None:
         if line.product_key is None:
             return None
-        return entry_of(line, self.paid.provider, line.product_key, self.program).name_at(self.at)
+        return entry_of(line.price_keys, self.paid.provider, line.product_key, self.program).name_at(self.at)
 
-    def _verdict(self, trigger: Trigger, line: Line | None) -> Verdict:
+    def _verdict(self, trigger: Trigger, line: Line | None, earlier: Sequence[Verdict]) -> Verdict:
         amount_minor = line.amount_minor(self.program.basis) if line else self.total_minor
         key = line.key if line else None
         what = "line" if line else "payment"
@@ -115,15 +136,57 @@ class _Judge:
         trace = rules.judge(trigger.rules, facts) if self.traced else None
         if not rules.holds(trigger.rules, facts):
             return Verdict(trigger, key, "its rules do not hold", trace=trace)
+        if (winner := _winner(trigger, key, earlier)) is not None:
+            reason = f"{winner.trigger.name} comes first in group {trigger.exclusive_group}"
+            return Verdict(trigger, key, reason, trace=trace)
+        earning = self._earning(trigger, line)
+        if isinstance(earning, str):
+            return Verdict(trigger, key, earning, trace=trace)
+        return self._fired(trigger, line, earning, trace)
+
+    def _earning(self, trigger: Trigger, line: Line | None) -> Earning | str:
+        """What the trigger earns, within its limit; a sentence where that is nothing."""
+        earning = earning_on(trigger.action, line, self.paid, self.program.basis)
+        if earning.as_paid_minor == 0:
+            return f"its rules hold, but {earning.arithmetic}"
+        if (limit := trigger.action.limit) is None:
+            return earning
+        usage = self.standing.usage.get(trigger.key)
+        left = room(limit, usage, self.at, earning.currency, earning.as_paid_minor, self.program.zone)
+        if left.amount_minor == 0:
+            return f"its rules hold, but {left.reason}"
+        return earning if left.reason is None else limited(earning, left.amount_minor, left.reason)
+
+    def _fired(self, trigger: Trigger, line: Line | None, earning: Earning, trace: rules.Trace | None) -> Verdict:
         payee = self._payee(line)
         customer = customer_of(self.paid, self.case)
         assert payee is not None and customer is not None  # `_facts_on` answered with facts
-        amount, currency, arithmetic = _worth(trigger, line, amount_minor, self.paid, self.program.basis)
-        if amount == 0:
-            return Verdict(trigger, key, f"its rules hold, but {arithmetic}", trace=trace)
-        claimant = Claimant(trigger.key, self.paid.key, key, payee.partner_key, currency)
-        asked = _desired(trigger, claimant, payee.member_key, customer, amount, arithmetic, self.at)
-        return Verdict(trigger, key, "its rules hold", asked, trace)
+        if trigger.action.limit is not None:
+            self.standing = self.standing.fired(trigger.key, self.at, earning.currency, earning.as_paid_minor)
+        key = line.key if line else None
+        whole = Desired(
+            claimant=Claimant(trigger.key, self.paid.key, key, payee.partner_key, earning.currency),
+            trigger_version=trigger.version,
+            member_key=payee.member_key,
+            customer=customer,
+            amount_minor=earning.amount_minor,
+            arithmetic=earning.arithmetic,
+            offer=trigger.offer_description,
+            earned_at=self.at,
+        )
+        booked = spread(whole, trigger.action.drip, self.program.zone, self._churn_of(line))
+        return Verdict(trigger, key, "its rules hold", whole, trace, booked, earning.as_paid_minor)
+
+    def _churn_of(self, line: Line | None) -> Callable[[datetime], bool]:
+        """Whether the product paid for, or with None every product paid for, is Churned at a moment."""
+        lines = [line] if line is not None else [each for each in self.paid.lines if each.net_minor > 0]
+        histories = [history_of(each, self.paid, self.case) for each in lines if each.product_key is not None]
+
+        def is_churned_at(moment: datetime) -> bool:
+            versions = [version_at(history, moment) for history in histories]
+            return bool(versions) and all(v is not None and v.status is ProductStatus.CHURNED for v in versions)
+
+        return is_churned_at
 
     def _payee(self, line: Line | None) -> Attribution | None:
         key = line.key if line else None
@@ -139,7 +202,8 @@ class _Judge:
 
     def _build_facts(self, line: Line | None) -> fields.Facts | str:
         """What rules can read on a line or the whole, or a sentence why nobody can be paid for it."""
-        if customer_of(self.paid, self.case) is None:
+        customer = customer_of(self.paid, self.case)
+        if customer is None:
             return f"customer {self.paid.provider_customer_key or 'nobody'} is not linked to one of ours"
         payee = self._payee(line)
         if payee is None:
@@ -147,19 +211,23 @@ class _Judge:
         partner = self.program.partners.get(payee.partner_key)
         if partner is None:
             return f'"{payee.partner_key}" is not a partner of the program'
+        created_at, said = self.case.customers_created.get(customer), self.case.descriptions.get(customer, ())
         objects: dict[str, Mapping[str, object] | fields.Unknown] = {
-            "partner": _partner_values(partner, self.at),
+            "partner": partner_values(partner, self.at),
+            "customer": customer_values(created_at, said, self.standing, self.at, self.paid.currency),
             "transaction": {
                 "amount": Money(self.total_minor, self.paid.currency),
                 "currency": self.paid.currency,
                 "created": self.at,
+                "number": self.standing.number,
                 "metadata": self.paid.metadata or {},
             },
         }
         if line is not None:
             amount = Money(line.amount_minor(self.program.basis), self.paid.currency)
             objects["line"] = {"amount": amount, "quantity": line.quantity}
-            objects["product"] = product_values(line, self.paid, self.case, self.program)
+            history = history_of(line, self.paid, self.case)
+            objects["product"] = line_product_values(line, self.paid, history, self.program)
         return fields.Facts(objects, self.at, self.program.zone)
 
     # Credits.
@@ -185,7 +253,7 @@ class _Judge:
         if charge is None:
             return
         others = (self.case.transactions[key] for key in self.case.credited_by.get(charge, ()))
-        earlier = sorted((other for other in others if _moment(other) < _moment(self.paid)), key=_moment)
+        earlier = sorted((other for other in others if moment_of(other) < moment_of(self.paid)), key=moment_of)
         taken = [
             other.amount_minor(self.program.basis) for other in earlier if charge_of_whole(other, self.case) == charge
         ]
@@ -195,35 +263,42 @@ class _Judge:
         self, charge: str, charged_line: str | None, credit: Line | None, taken: Sequence[int]
     ) -> Iterable[Verdict]:
         """What each trigger that paid on the charge gets back, less what earlier credits on it took (their amounts)."""
-        terms = _Judge(self.case.transactions[charge], self.case, self.program, traced=False).charges()
+        charged = self.case.transactions[charge]
+        terms = Judge(charged, self.case, self.program, self._standing_before, traced=False).charges()
         for term in terms:
-            if term.line_key != charged_line or term.desired is None or self._is_declined(term.desired.claimant):
+            if term.line_key != charged_line or term.desired is None:
                 continue
-            if (verdict := self._taken_back(term.trigger, term.desired, credit, taken)) is not None:
+            if (verdict := self._taken_back(term, term.desired, credit, taken)) is not None:
                 yield verdict
 
-    def _taken_back(
-        self, trigger: Trigger, charged: Desired, credit: Line | None, taken: Sequence[int]
-    ) -> Verdict | None:
-        if not isinstance(trigger.action, PercentAction) or charged.claimant.currency != self.paid.currency:
+    def _taken_back(self, term: Verdict, charged: Desired, credit: Line | None, taken: Sequence[int]) -> Verdict | None:
+        """What a churn stopped or a person declined was never paid out: it counts towards the first credits."""
+        trigger, action = term.trigger, term.trigger.action
+        if not isinstance(action, PercentAction) or charged.claimant.currency != self.paid.currency:
             return None
-        percent, basis = trigger.action.percent, self.program.basis
-        left = charged.amount_minor
+        paid_out = [part for part in term.instalments if not self._is_declined(part.claimant)]
+        left, stopped = charged.amount_minor, kept_back(charged, paid_out)
         for earlier_minor in taken:
-            left -= min(left, max(0, -percent_of(earlier_minor, percent)))
+            back = min(left, max(0, -percent_of(earlier_minor, action.percent)))
+            left, stopped = left - back, max(0, stopped - back)
+        basis = self.program.basis
         amount_minor = credit.amount_minor(basis) if credit else self.total_minor
-        back = min(left, -percent_of(amount_minor, percent))
+        back = min(left, -percent_of(amount_minor, action.percent)) - stopped
         if back <= 0:
             return None
-        arithmetic = _arithmetic(credit, amount_minor, self.paid, percent, -back, basis)
+        worth = f"{plain(action.percent)} % = {format_money(-back, self.paid.currency)}"
         key = credit.key if credit else None
-        claimant = replace(charged.claimant, transaction_key=self.paid.key, line_key=key)
-        asked = _desired(trigger, claimant, charged.member_key, charged.customer, -back, arithmetic, self.at)
-        return Verdict(trigger, key, f"credits {charged.claimant.transaction_key}", asked)
+        wanted = replace(
+            charged,
+            claimant=replace(charged.claimant, occasion_key=self.paid.key, line_key=key),
+            amount_minor=-back,
+            arithmetic=f"{amounts(credit, self.paid, basis)} x {worth}",
+            earned_at=self.at,
+        )
+        return Verdict(trigger, key, f"credits {charged.claimant.occasion_key}", wanted, None, (wanted,), -back)
 
     def _is_declined(self, claimant: Claimant) -> bool:
-        """What was never paid out is not taken back."""
-        booked = self.case.booked.get(claimant.transaction_key, ())
+        booked = self.case.booked.get(claimant.occasion_key, ())
         return any(c.claimant == claimant and c.state is CommissionState.DECLINED for c in booked)
 
 
@@ -231,117 +306,19 @@ def charge_of_whole(credit: Transaction, case: CaseFile) -> str | None:
     """The transaction whose terms a negative whole is judged under: the latest that any of its credit lines names."""
     chains = (case.chains.get((credit.key, line.key), ()) for line in credit.lines if line.net_minor < 0)
     charges = [case.transactions[chain[0][0]] for chain in chains if chain]
-    return max(charges, key=_moment).key if charges else None
+    return max(charges, key=moment_of).key if charges else None
 
 
-def _moment(paid: Transaction) -> tuple[datetime, str]:
+def moment_of(paid: Transaction) -> tuple[datetime, str]:
+    """What puts transactions in order: when each was paid, then its key."""
     return paid.occurred_at, paid.key
 
 
-def entry_of(line: Line, provider: str, product_key: str, program: Program) -> Entry:
-    """The product book entry of a line; a sold product that the book lacks is called by its provider's id."""
-    return program.catalogue.match(line.price_keys, product_key) or placeholder(provider, product_key)
-
-
-def product_values(
-    line: Line, paid: Transaction, case: CaseFile, program: Program
-) -> Mapping[str, object] | fields.Unknown:
-    """The product a line paid for, as rules see it, as of the payment."""
-    if line.product_key is None:
-        return fields.Unknown("the line names no product")
-    entry = entry_of(line, paid.provider, line.product_key, program)
-    values: dict[str, object] = {"name": entry.name_at(paid.occurred_at), "key": entry.key}
-    if line.subscription_key is not None:
-        history = case.products.get((paid.provider, line.subscription_key, line.product_key), ())
-        if (version := version_at(history, paid.occurred_at)) is not None:
-            amount = None
-            if version.amount_minor is not None:
-                amount = Money(version.amount_minor, version.currency or paid.currency)
-            values |= {"status": version.status, "amount": amount, "quantity": version.quantity}
-        values["created"] = purchased_at(history)
-    elif line.net_minor > 0:
-        values |= {"status": ProductStatus.ACTIVE, "created": paid.occurred_at}
-    return values
-
-
-def _partner_values(partner: Partner, at: datetime) -> Mapping[str, object]:
-    version = partner.version_at(at)
-    return {
-        "key": partner.partner_key,
-        "group": version.group,
-        "tags": version.tags,
-        "joined": partner.joined_at,
-        "country": version.country,
-        "metadata": version.metadata,
-    }
-
-
-def _worth(
-    trigger: Trigger, line: Line | None, amount_minor: int, paid: Transaction, basis: Basis
-) -> tuple[int, str, str]:
-    """Amount in minor units, its currency and the arithmetic behind it."""
-    match trigger.action:
-        case PercentAction(percent=percent):
-            earned = percent_of(amount_minor, percent)
-            return earned, paid.currency, _arithmetic(line, amount_minor, paid, percent, earned, basis)
-        case FlatAction(amount_minor=flat, currency=currency):
-            return flat, currency, f"flat {format_money(flat, currency)}"
-
-
-def _arithmetic(
-    line: Line | None, amount_minor: int, paid: Transaction, percent: Decimal, earned: int, basis: Basis
-) -> str:
-    """`120.00 USD line - 24.00 USD discount = 96.00 USD x 25 % = 24.00 USD`."""
-    gross = line.gross_minor if line else sum(each.gross_minor for each in paid.lines)
-    what = "line" if line else "payment"
-    left = f"{format_money(gross, paid.currency)} {what}"
-    if basis is Basis.NET and gross != amount_minor:
-        discount = format_money(gross - amount_minor, paid.currency)
-        left += f" - {discount} discount = {format_money(amount_minor, paid.currency)}"
-    return f"{left} x {format(percent.normalize(), 'f')} % = {format_money(earned, paid.currency)}"
-
-
-def _desired(
-    trigger: Trigger,
-    claimant: Claimant,
-    member_key: str | None,
-    customer: str,
-    amount_minor: int,
-    arithmetic: str,
-    at: datetime,
-) -> Desired:
-    return Desired(
-        claimant=claimant,
-        trigger_version=trigger.version,
-        member_key=member_key,
-        customer=customer,
-        amount_minor=amount_minor,
-        arithmetic=arithmetic,
-        offer=trigger.offer_description,
-        earned_at=at,
-    )
-
-
-def _exclusive(found: list[Verdict]) -> list[Verdict]:
-    """Drop what lost to an earlier trigger of its exclusive group, on the same line or on the whole."""
-    kept: list[Verdict] = []
-    result: list[Verdict] = []
-    for verdict in found:
-        winner = next((k for k in kept if _competes(k, verdict)), None) if _exclusive_group(verdict) else None
-        if winner is not None:
-            reason = f"{winner.trigger.name} comes first in group {verdict.trigger.exclusive_group}"
-            result.append(replace(verdict, desired=None, reason=reason))
-            continue
-        kept.append(verdict)
-        result.append(verdict)
-    return result
-
-
-def _exclusive_group(verdict: Verdict) -> str | None:
-    return verdict.trigger.exclusive_group if verdict.desired else None
-
-
-def _competes(winner: Verdict, other: Verdict) -> bool:
-    same_group = _exclusive_group(winner) is not None and _exclusive_group(winner) == _exclusive_group(other)
-    same_money = winner.line_key == other.line_key or winner.line_key is None or other.line_key is None
-    return same_group and winner.trigger.key != other.trigger.key and same_money
+def _winner(trigger: Trigger, line_key: str | None, earlier: Iterable[Verdict]) -> Verdict | None:
+    """Of those that fired, the one before it in its exclusive group, on the same line or on the whole."""
+    for verdict in earlier if trigger.exclusive_group is not None else ():
+        same_money = verdict.line_key == line_key or verdict.line_key is None or line_key is None
+        in_group = verdict.trigger.exclusive_group == trigger.exclusive_group
+        if verdict.fired and in_group and same_money and verdict.trigger.key != trigger.key:
+            return verdict
+    return None

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from domain.catalogue import Catalogue, Entry
 from domain.customers import Claim, Customer
-from domain.facts import Source, SubscriptionSeen
+from domain.facts import CustomerSeen, Reversal, Source, SubscriptionSeen
 from domain.products import Evidence, ProductVersion, SubscriptionState
+from domain.reversals import ReversalKey
 from domain.transactions import Transaction
 
 KeyT = TypeVar("KeyT")
@@ -22,6 +23,8 @@ ProviderCustomerKey = tuple[str, str]
 SubscriptionKey = tuple[str, str]
 #: (provider, subscription id, the provider's product id)
 ProductKey = tuple[str, str, str]
+#: (provider, the provider's id of a charge or payment intent)
+PaymentKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class ProviderCustomer:
     country: str | None = None
     metadata: Mapping[str, str] | None = None
     deleted: bool = False
+    #: When the provider made it, or was first heard to speak of it; None while no event described it.
+    created_at: datetime | None = None
+    #: The time of the earliest description: that one holds from the beginning of time.
+    described_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,10 @@ class Known:
     transactions: Mapping[str, Transaction] = field(default_factory=dict)
     subscriptions: Mapping[SubscriptionKey, SubscriptionWindow] = field(default_factory=dict)
     catalogue: Catalogue = field(default_factory=Catalogue)
+    #: The invoice that each payment settled, as its key at the provider.
+    payments: Mapping[PaymentKey, str] = field(default_factory=dict)
+    #: Those that events name, and all of the transactions that the batch can meet.
+    reversals: Mapping[ReversalKey, Reversal] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -79,6 +90,8 @@ class Touched:
     #: The customer's transactions with credits from the moment on: what they take back may be another charge now,
     #: or there may be more or less left of it. So are those that follow any transaction touched otherwise.
     credits: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)
+    #: Our customers that a provider's customer was linked to or taken from.
+    moved: dict[str, str] = field(default_factory=dict)
 
 
 def note_earliest(where: dict[KeyT, tuple[datetime, str]], key: KeyT, moment: datetime, cause: str) -> None:
@@ -94,6 +107,10 @@ class Changes:
     provider_customers: dict[ProviderCustomerKey, ProviderCustomer] = field(default_factory=dict)
     customers: dict[str, Customer] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
+    #: What events said of providers' customers: the history that rules on customers read.
+    descriptions: list[CustomerSeen] = field(default_factory=list)
+    payments: dict[PaymentKey, str] = field(default_factory=dict)
+    reversals: dict[ReversalKey, Reversal] = field(default_factory=dict)
     snapshots: list[SubscriptionSeen] = field(default_factory=list)
     transactions: dict[str, Transaction] = field(default_factory=dict)
     #: Per subscription: from when the product versions are replaced, and by what.

@@ -89,6 +89,11 @@ def percent_of(amount_minor: int, percent: Decimal) -> int:
     return _divide_half_to_even(amount_minor * numerator, denominator * 100)
 
 
+def share_of(amount_minor: int, part: int, whole: int) -> int:
+    """`part` out of a positive `whole` of an amount, rounded half to even once."""
+    return _divide_half_to_even(amount_minor * part, whole)
+
+
 def exponent(currency: str) -> int:
     """How many decimals the currency's minor unit stands for (ISO 4217); 2 for a currency not listed."""
     return _EXPONENTS.get(currency.lower(), 2)

@@ -11,7 +11,15 @@ from datetime import datetime, timedelta
 from domain import ids
 from domain.catalogue import placeholder
 from domain.customers import Attribution, Claim, Customer, attributions, first_difference
-from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, SubscriptionItem, SubscriptionSeen
+from domain.facts import (
+    BillingEvent,
+    CustomerSeen,
+    InvoicePaid,
+    InvoicePayment,
+    Reversal,
+    SubscriptionItem,
+    SubscriptionSeen,
+)
 from domain.known import (
     BEGINNING,
     Changes,
@@ -22,6 +30,7 @@ from domain.known import (
     note_earliest,
 )
 from domain.products import Evidence, ProductVersion, fold
+from domain.record_money import cause_of, record_money
 from domain.transactions import Line, Transaction, transaction_of
 
 
@@ -29,16 +38,12 @@ def record(events: Sequence[BillingEvent], known: Known, lookback: timedelta) ->
     """What the events change. Any order, repetition or split into batches ends in the same recorded facts."""
     changes = Changes()
     _record_customers([e for e in events if isinstance(e, CustomerSeen)], known, lookback, changes)
-    _record_payments([e for e in events if isinstance(e, InvoicePaid)], known, changes)
-    _record_subscriptions([e for e in events if isinstance(e, SubscriptionSeen)], known, lookback, changes)
+    told = record_money(events, known, changes)
+    seen = [e for e in events if isinstance(e, SubscriptionSeen)]
+    _record_subscriptions(seen, told, known, lookback, changes)
     _note_unknown_customers(events, known, changes)
     _note_unknown_products(known, changes)
     return changes
-
-
-def cause_of(event: BillingEvent) -> str:
-    """What is written as the cause of everything this event brings about."""
-    return f"{event.provider}:{event.source.event_key}"
 
 
 def _note_unknown_customers(events: Iterable[BillingEvent], known: Known, changes: Changes) -> None:
@@ -61,6 +66,8 @@ def _record_customers(events: list[CustomerSeen], known: Known, lookback: timede
         place = (seen.provider, seen.provider_customer_key)
         person = people.get(place) or ProviderCustomer(*place)
         people[place] = _linked(_described(person, seen), seen, known, changes)
+        changes.descriptions.append(seen)
+        _touch_described(person, people[place], seen, changes)
         if person.customer is not None:
             causes.setdefault(person.customer, cause_of(seen))  # it may have just lost what was said of this one
         if people[place] != person or place not in known.provider_customers:
@@ -77,17 +84,33 @@ def _record_customers(events: list[CustomerSeen], known: Known, lookback: timede
 
 def _described(person: ProviderCustomer, seen: CustomerSeen) -> ProviderCustomer:
     """The newest description wins; a deletion stays, whatever comes late."""
-    if person.source is not None and seen.source <= person.source:
-        return replace(person, deleted=person.deleted or seen.deleted)
-    return replace(
+    at = seen.source.occurred_at
+    person = replace(
         person,
-        source=seen.source,
-        email=seen.email,
-        name=seen.name,
-        country=seen.country,
-        metadata=seen.metadata,
         deleted=person.deleted or seen.deleted,
+        created_at=min(seen.created_at or at, person.created_at or seen.created_at or at),
+        described_at=min(at, person.described_at or at),
     )
+    if person.source is not None and seen.source <= person.source:
+        return person
+    return replace(
+        person, source=seen.source, email=seen.email, name=seen.name, country=seen.country, metadata=seen.metadata
+    )
+
+
+def _touch_described(before: ProviderCustomer, after: ProviderCustomer, seen: CustomerSeen, changes: Changes) -> None:
+    """What rules read of the customer may be another from when this was said; the first word holds from ever."""
+    place = (seen.provider, seen.provider_customer_key)
+    if before.described_at != after.described_at or before.created_at != after.created_at:
+        note_earliest(changes.touched.customers, place, BEGINNING, cause_of(seen))
+    elif before.source != after.source and _said(before) == _said(after):
+        return
+    elif before.source != seen.source:
+        note_earliest(changes.touched.customers, place, seen.source.occurred_at, cause_of(seen))
+
+
+def _said(person: ProviderCustomer) -> tuple[object, ...]:
+    return person.email, person.country, person.metadata
 
 
 def _linked(person: ProviderCustomer, seen: CustomerSeen, known: Known, changes: Changes) -> ProviderCustomer:
@@ -132,6 +155,17 @@ def _histories(
     return {customer: attributions(spoken, lookback) for customer, spoken in said.items()}
 
 
+def _joined_or_left(known: Known, people: Mapping[tuple[str, str], ProviderCustomer]) -> set[str]:
+    """Our customers that a provider's customer has just been linked to, or taken from."""
+    moved: set[str | None] = set()
+    for place, person in people.items():
+        earlier = known.provider_customers.get(place)
+        was = earlier.customer if earlier is not None else None
+        if was != person.customer:
+            moved |= {was, person.customer}
+    return {customer for customer in moved if customer is not None}
+
+
 def _touch_moved(
     known: Known,
     people: Mapping[tuple[str, str], ProviderCustomer],
@@ -141,46 +175,21 @@ def _touch_moved(
 ) -> None:
     """Customers whose partner changed from some moment on, and those that were linked just now."""
     before, after = histories
+    joined = _joined_or_left(known, people)
+    for customer in joined:
+        changes.touched.moved.setdefault(customer, causes[customer])
     for place, person in people.items():
         if person.customer is None or person.customer not in causes:
             continue
         cause = causes[person.customer]
-        earlier = known.provider_customers.get(place)
-        if earlier is None or earlier.customer != person.customer:
-            # Even where nobody is attributed: a subscription may have a partner of its own.
+        if person.customer in joined:
+            # Even where nobody is attributed: a subscription may have a partner of its own. And whoever has
+            # another name now has other payments before each payment.
             note_earliest(changes.touched.customers, place, BEGINNING, cause)
             continue
         since = first_difference(before.get(person.customer, ()), after.get(person.customer, ()))
         if since is not None:
             note_earliest(changes.touched.customers, place, since, cause)
-
-
-# Payments.
-
-
-def _record_payments(events: list[InvoicePaid], known: Known, changes: Changes) -> None:
-    for event in events:
-        paid = transaction_of(event)
-        existing = changes.transactions.get(paid.key) or known.transactions.get(paid.key)
-        if existing is not None and (paid == existing or paid.source < existing.source):
-            continue
-        changes.transactions[paid.key] = paid
-        if existing is None or _money(paid) != _money(existing):
-            changes.touched.transactions.setdefault(paid.key, cause_of(event))
-            _touch_credits(paid, cause_of(event), changes)
-            if existing is not None:
-                _touch_credits(existing, cause_of(event), changes)
-
-
-def _money(paid: Transaction) -> tuple[object, ...]:
-    """A transaction without which event told of it: repeats of one payment are equal by this."""
-    return paid.provider_customer_key, paid.currency, paid.occurred_at, paid.lines, paid.metadata
-
-
-def _touch_credits(paid: Transaction, cause: str, changes: Changes) -> None:
-    """A charge may be what later credits take back; a credit leaves them less to take."""
-    if paid.provider_customer_key is not None:
-        note_earliest(changes.touched.credits, (paid.provider, paid.provider_customer_key), paid.occurred_at, cause)
 
 
 # Subscriptions: product status, from snapshots and from what was paid.
@@ -199,7 +208,7 @@ def windows(events: Iterable[BillingEvent], known: Mapping[str, Transaction]) ->
                     for line in _proofs(version):
                         place = (version.provider, str(line.subscription_key))
                         note_earliest(since, place, version.occurred_at, "")
-            case CustomerSeen():
+            case CustomerSeen() | InvoicePayment() | Reversal():
                 pass
     return {place: moment for place, (moment, _) in since.items()}
 
@@ -209,9 +218,11 @@ def _proofs(paid: Transaction) -> Iterator[Line]:
     return (line for line in paid.lines if line.subscription_key and line.product_key and line.net_minor > 0)
 
 
-def _record_subscriptions(events: list[SubscriptionSeen], known: Known, lookback: timedelta, changes: Changes) -> None:
+def _record_subscriptions(
+    events: list[SubscriptionSeen], told: Sequence[Transaction], known: Known, lookback: timedelta, changes: Changes
+) -> None:
     causes = {(e.provider, e.subscription_key): cause_of(e) for e in reversed(events)}
-    for paid in changes.transactions.values():
+    for paid in told:
         for version in (paid, known.transactions.get(paid.key, paid)):
             for line in _proofs(version):
                 place = (paid.provider, str(line.subscription_key))
@@ -220,12 +231,14 @@ def _record_subscriptions(events: list[SubscriptionSeen], known: Known, lookback
     for event in events:
         seen.setdefault((event.provider, event.subscription_key), []).append(event)
     proven: dict[SubscriptionKey, list[Evidence]] = {}
-    for paid in changes.transactions.values():
+    for paid in told:
         for line in _proofs(paid):
             proven.setdefault((paid.provider, str(line.subscription_key)), []).append(_evidence(line, paid))
+    again = {paid.key for paid in told}
     for place, window in known.subscriptions.items():
         if place in causes:
-            _fold_again(place, window, (seen.get(place, []), proven.get(place, [])), causes[place], changes)
+            evidence = [proof for paid, proof in window.evidence if paid not in again] + proven.get(place, [])
+            _fold_again(place, window, (seen.get(place, []), evidence), causes[place], changes)
     _record_subscription_claims(events, known, lookback, changes)
 
 
@@ -236,13 +249,12 @@ def _fold_again(
     cause: str,
     changes: Changes,
 ) -> None:
-    events, proven = news
+    events, evidence = news
     snapshots = {seen.source.event_key: seen for seen in window.snapshots}
     for seen in events:
         if snapshots.get(seen.source.event_key) != seen:
             snapshots[seen.source.event_key] = seen
             changes.snapshots.append(seen)
-    evidence = [proof for paid, proof in window.evidence if paid not in changes.transactions] + proven
     versions = fold(window.before, snapshots.values(), evidence)
     if versions == dict(window.versions):
         return

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from domain import ids
 from domain.facts import InvoiceLine, InvoicePaid, Source
+from domain.money import share_of
 
 
 class Basis(StrEnum):
@@ -32,6 +33,10 @@ class Line:
     quantity: int | None
     #: False for one-off charges: they do not prove that a subscription item exists.
     recurring: bool
+    #: What refunds, credit notes and disputes took back of `net_minor`: from 0 to all of it.
+    reversed_minor: int = 0
+    #: The provider's ids of the invoice lines netted here: credit notes name them.
+    parts: tuple[str, ...] = ()
 
     @property
     def net_minor(self) -> int:
@@ -39,8 +44,15 @@ class Line:
         return self.gross_minor - self.discount_minor
 
     def amount_minor(self, basis: Basis) -> int:
-        """The amount commissions are taken of."""
+        """The amount as paid, which rules read."""
         return self.net_minor if basis is Basis.NET else self.gross_minor
+
+    def left_minor(self, basis: Basis) -> int:
+        """The amount as it stands after reversals, which commissions are taken of."""
+        paid = self.amount_minor(basis)
+        if not self.reversed_minor:
+            return paid
+        return share_of(paid, self.net_minor - self.reversed_minor, self.net_minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +68,26 @@ class Transaction:
     source: Source
     lines: tuple[Line, ...]
     metadata: Mapping[str, str] | None = None
+    #: Every tax that was paid on top of the lines: refunds give it back, too.
+    tax_minor: int = 0
 
     @property
     def net_minor(self) -> int:
         """The whole payment without tax, after discounts."""
         return sum(line.net_minor for line in self.lines)
 
+    @property
+    def reversed_minor(self) -> int:
+        """What was taken back of it, without tax."""
+        return sum(line.reversed_minor for line in self.lines)
+
     def amount_minor(self, basis: Basis) -> int:
-        """The whole payment, as commissions see it."""
+        """The whole payment as paid, which rules read."""
         return sum(line.amount_minor(basis) for line in self.lines)
+
+    def left_minor(self, basis: Basis) -> int:
+        """The whole payment as it stands after reversals, which commissions are taken of."""
+        return sum(line.left_minor(basis) for line in self.lines)
 
     def line(self, key: str) -> Line:
         """The line with this key; KeyError if there is none."""
@@ -79,6 +102,8 @@ def transaction_of(event: InvoicePaid) -> Transaction:
     grouped: dict[str, list[InvoiceLine]] = {}
     for line in event.lines:
         grouped.setdefault(ids.line_key(line.subscription_key, line.product_key, line.line_key), []).append(line)
+    lines = tuple(_netted(key, grouped[key]) for key in sorted(grouped))
+    untaxed_minor = sum(line.net_minor for line in lines)
     return Transaction(
         key=ids.transaction_key(event.provider, event.invoice_key),
         provider=event.provider,
@@ -86,8 +111,9 @@ def transaction_of(event: InvoicePaid) -> Transaction:
         currency=event.currency,
         occurred_at=event.paid_at,
         source=event.source,
-        lines=tuple(_netted(key, grouped[key]) for key in sorted(grouped)),
+        lines=lines,
         metadata=event.metadata,
+        tax_minor=0 if event.total_minor is None else max(0, event.total_minor - untaxed_minor),
     )
 
 
@@ -102,4 +128,5 @@ def _netted(key: str, parts: Sequence[InvoiceLine]) -> Line:
         discount_minor=sum(part.discount_minor for part in parts),
         quantity=max((part.quantity for part in charges if part.quantity is not None), default=None),
         recurring=any(part.recurring for part in parts),
+        parts=tuple(sorted({part.line_key for part in parts})),
     )

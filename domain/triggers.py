@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from domain.drips import Drip
 from domain.errors import Rejected
 from domain.fields import TriggerEvent
+from domain.limits import Limit
 from domain.money import parse_currency, parse_percent
+from domain.periods import Span
 from domain.problems import UNSTORABLE, Problems, is_storable, listed
 from domain.rule_documents import read_rule, render_rule
 from domain.rules import Rule, is_per_line
-from domain.windows import epoch_ms, parse_moment
+from domain.windows import epoch_ms, parse_moment, parse_span, render_span
 
 __all__ = (
     "Action",
@@ -36,8 +39,12 @@ _AMOUNT_MAX = 10**15
 _POSITION_MAX = 1_000_000
 _REQUIRED = ("name", "event", "action")
 _KEYS = (*_REQUIRED, "rules", "offer", "position", "exclusive_group", "active", "effective_from")
-#: Parts of an action that are designed and not built yet: refused by name, so that nobody believes they work.
-_NOT_AVAILABLE = ("drip", "limit")
+_TERMS = ("drip", "limit")
+_DRIPS = ("delay", "cycle", "occurrences", "stop_on_churn")
+_LIMITS = ("per_customer", "months", "amount_max")
+_OCCURRENCES_MAX = 120
+_MONTHS_MAX = 1_200
+_COUNT_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class PercentAction:
     """Pay a share of what was paid; `percent` is more than 0 and at most 100."""
 
     percent: Decimal
+    drip: Drip | None = None
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,8 @@ class FlatAction:
 
     amount_minor: int
     currency: str
+    drip: Drip | None = None
+    limit: Limit | None = None
 
 
 Action = PercentAction | FlatAction
@@ -118,8 +129,10 @@ class Trigger:
 def parse_trigger(document: object) -> TriggerDraft:
     """A trigger from the JSON body of `/triggers`. Raises RejectedDocument (a Rejected) with every mistake.
 
-    Actions: `{"type": "percent", "percent": "12.5"}`, `{"type": "flat", "amount": 500, "currency": "usd"}`. Null
-    is as good as leaving an optional field out. Only payments can carry a percentage: every other event is flat.
+    Actions: `{"type": "percent", "percent": "12.5"}`, `{"type": "flat", "amount": 500, "currency": "usd"}`, either
+    with `"drip": {"delay": {"days": 30}, "cycle": {"months": 1}, "occurrences": 12, "stop_on_churn": true}` and
+    `"limit": {"per_customer": 1, "months": 12, "amount_max": 50000}`. Null is as good as leaving an optional field
+    out. Only payments can carry a percentage: every other event is flat.
     """
     problems = Problems()
     if not isinstance(document, Mapping):
@@ -168,9 +181,16 @@ def render_action(action: Action) -> dict[str, object]:
     """An action as the trigger's JSON writes it."""
     match action:
         case PercentAction(percent):
-            return {"type": "percent", "percent": format(percent, "f")}
+            document: dict[str, object] = {"type": "percent", "percent": format(percent, "f")}
         case FlatAction(amount_minor, currency):
-            return {"type": "flat", "amount": amount_minor, "currency": currency}
+            document = {"type": "flat", "amount": amount_minor, "currency": currency}
+    if (drip := action.drip) is not None:
+        spans = {"delay": render_span(drip.delay), "cycle": render_span(drip.cycle)}
+        document["drip"] = {**spans, "occurrences": drip.occurrences, "stop_on_churn": drip.stop_on_churn}
+    if (limit := action.limit) is not None:
+        parts = {name: getattr(limit, name) for name in _LIMITS}
+        document["limit"] = {name: value for name, value in parts.items() if value is not None}
+    return document
 
 
 def change_trigger(current: Trigger, changes: object) -> TriggerDraft:
@@ -208,40 +228,86 @@ def _read_action(value: object, event: TriggerEvent | None, problems: Problems) 
     if not isinstance(value, Mapping):
         problems.add("action", 'must be an object such as {"type": "percent", "percent": "10"}')
         return None
-    for part in _NOT_AVAILABLE:
-        if value.get(part) is not None:
-            problems.add(f"action.{part}", f"{part} is not available yet")
+    drip = _read_drip(value.get("drip"), problems)
+    limit = _read_limit(value.get("limit"), event, problems)
     kind = value.get("type")
     if kind == "percent":
         if event is not None and event is not TriggerEvent.TRANSACTION_CREATED:
             problems.add("action.type", f"must be flat: {event} carries no payment to take a percentage of")
-        return _read_percent_action(value, problems)
+        percent = _read_percent(value, problems)
+        return None if percent is None else PercentAction(percent, drip, limit)
     if kind == "flat":
-        return _read_flat_action(value, problems)
+        flat = _read_flat(value, problems)
+        return None if flat is None else FlatAction(*flat, drip, limit)
     problems.add("action.type", "must be percent or flat")
     return None
 
 
-def _read_percent_action(value: Mapping[object, object], problems: Problems) -> Action | None:
-    _refuse_unknown(value, "action", ("type", "percent", *_NOT_AVAILABLE), problems)
+def _read_percent(value: Mapping[object, object], problems: Problems) -> Decimal | None:
+    _refuse_unknown(value, "action", ("type", "percent", *_TERMS), problems)
     try:
-        return PercentAction(parse_percent(value.get("percent"), "action.percent"))
+        return parse_percent(value.get("percent"), "action.percent")
     except Rejected as error:
         problems.add("action.percent", str(error))
         return None
 
 
-def _read_flat_action(value: Mapping[object, object], problems: Problems) -> Action | None:
-    _refuse_unknown(value, "action", ("type", "amount", "currency", *_NOT_AVAILABLE), problems)
+def _read_flat(value: Mapping[object, object], problems: Problems) -> tuple[int, str] | None:
+    _refuse_unknown(value, "action", ("type", "amount", "currency", *_TERMS), problems)
     amount_minor = value.get("amount")
     if not isinstance(amount_minor, int) or isinstance(amount_minor, bool) or not 0 < amount_minor <= _AMOUNT_MAX:
         problems.add("action.amount", "must be a positive whole number of minor units, such as 500 for 5.00 USD")
         amount_minor = 0
     try:
-        return FlatAction(amount_minor, parse_currency(value.get("currency"), "action.currency"))
+        return amount_minor, parse_currency(value.get("currency"), "action.currency")
     except Rejected as error:
         problems.add("action.currency", str(error))
         return None
+
+
+def _read_drip(value: object, problems: Problems) -> Drip | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        problems.add("action.drip", 'must be an object such as {"cycle": {"months": 1}, "occurrences": 12}')
+        return None
+    _refuse_unknown(value, "action.drip", _DRIPS, problems)
+    occurrences = _read_count(value.get("occurrences"), "action.drip.occurrences", _OCCURRENCES_MAX, problems)
+    delay = parse_span(value.get("delay") or {"days": 0}, "action.drip.delay", problems)
+    once = occurrences == 1 and value.get("cycle") is None
+    cycle = Span() if once else parse_span(value.get("cycle"), "action.drip.cycle", problems, least=1)
+    stop_on_churn = value.get("stop_on_churn")
+    if stop_on_churn is not None and not isinstance(stop_on_churn, bool):
+        problems.add("action.drip.stop_on_churn", "must be true or false")
+    if occurrences is None or delay is None or cycle is None:
+        return None
+    return Drip(delay, cycle, occurrences, stop_on_churn is True)
+
+
+def _read_limit(value: object, event: TriggerEvent | None, problems: Problems) -> Limit | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or all(value.get(name) is None for name in _LIMITS):
+        problems.add("action.limit", f"must be an object with one or more of {listed(_LIMITS)}")
+        return None
+    if event is TriggerEvent.PARTNER_JOINED:
+        problems.add("action.limit", f"limits count per customer, and {event} has none")
+    _refuse_unknown(value, "action.limit", _LIMITS, problems)
+    given = {name: value[name] for name in _LIMITS if value.get(name) is not None}
+    most = {"amount_max": _AMOUNT_MAX, "months": _MONTHS_MAX}
+    return Limit(
+        **{
+            name: _read_count(each, f"action.limit.{name}", most.get(name, _COUNT_MAX), problems)
+            for name, each in given.items()
+        }
+    )
+
+
+def _read_count(value: object, path: str, most: int, problems: Problems) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        problems.add(path, f"must be a whole number from 1 to {most:,}")
+        return None
+    return value
 
 
 def _read_offer(value: object, problems: Problems) -> str | None:

@@ -1,0 +1,96 @@
+"""What a trigger that fires is worth: the amount, the arithmetic a partner can check, and its instalments."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from decimal import Decimal
+
+from domain.commissions import Desired
+from domain.drips import Drip, due_dates, instalments
+from domain.money import format_money, percent_of, share_of
+from domain.transactions import Basis, Line, Transaction
+from domain.triggers import Action, FlatAction, PercentAction
+
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """An amount in minor units of a currency, and how it came about."""
+
+    #: As things were paid: what limits count.
+    as_paid_minor: int
+    #: As things stand after reversals: what is booked.
+    amount_minor: int
+    currency: str
+    arithmetic: str
+
+
+def earning_on(action: Action, line: Line | None, paid: Transaction, basis: Basis) -> Earning:
+    """What an action earns on a positive line, or (None) on the whole of a positive payment."""
+    share: Line | Transaction = line or paid
+    paid_minor, left_minor = share.amount_minor(basis), share.left_minor(basis)
+    match action:
+        case PercentAction(percent):
+            earned_minor = percent_of(left_minor, percent)
+            text = f"{amounts(line, paid, basis)} x {plain(percent)} % = {format_money(earned_minor, paid.currency)}"
+            return Earning(percent_of(paid_minor, percent), earned_minor, paid.currency, text)
+        case FlatAction(flat_minor, currency):
+            text = f"flat {format_money(flat_minor, currency)}"
+            # A line that was charged may end below nothing, when credits of the same payment outweigh what is left.
+            left_share_minor = share_of(flat_minor, max(0, left_minor), paid_minor)
+            if left_share_minor == flat_minor:
+                return Earning(flat_minor, flat_minor, currency, text)
+            left = f"{format_money(left_minor, paid.currency)} of {format_money(paid_minor, paid.currency)}"
+            text += f" x {left} left = {format_money(left_share_minor, currency)}"
+            return Earning(flat_minor, left_share_minor, currency, text)
+
+
+def limited(earning: Earning, room_minor: int, reason: str) -> Earning:
+    """An earning cut down to what a limit leaves of it; what is reversed later comes off the uncut amount first."""
+    amount_minor = min(earning.amount_minor, room_minor)
+    text = f"{earning.arithmetic}; {reason} = {format_money(amount_minor, earning.currency)}"
+    return replace(earning, as_paid_minor=room_minor, amount_minor=amount_minor, arithmetic=text)
+
+
+def amounts(line: Line | None, paid: Transaction, basis: Basis) -> str:
+    """`120.00 USD line - 24.00 USD discount - 48.00 USD reversed = 48.00 USD`."""
+    share: Line | Transaction = line or paid
+    gross = line.gross_minor if line else sum(each.gross_minor for each in paid.lines)
+    paid_minor, left_minor = share.amount_minor(basis), share.left_minor(basis)
+    text = f"{format_money(gross, paid.currency)} {'line' if line else 'payment'}"
+    if gross != paid_minor:
+        text += f" - {format_money(gross - paid_minor, paid.currency)} discount"
+    if paid_minor != left_minor:
+        text += f" - {format_money(paid_minor - left_minor, paid.currency)} reversed"
+    return text if gross == left_minor else f"{text} = {format_money(left_minor, paid.currency)}"
+
+
+def plain(percent: Decimal) -> str:
+    """`12.5`, without trailing zeros or an exponent."""
+    return format(percent.normalize(), "f")
+
+
+def spread(
+    whole: Desired, drip: Drip | None, zone: tzinfo, is_churned_at: Callable[[datetime], bool]
+) -> tuple[Desired, ...]:
+    """A commission as it is booked: at once, or in instalments but for those that a churn stops."""
+    if drip is None:
+        return (whole,)
+    parts = instalments(drip, whole.amount_minor)
+    days = due_dates(drip, whole.earned_at, zone)
+    return tuple(
+        _instalment(whole, number, len(parts), part, day)
+        for number, (part, day) in enumerate(zip(parts, days, strict=True), 1)
+        if not (drip.stop_on_churn and is_churned_at(day))
+    )
+
+
+def _instalment(whole: Desired, number: int, count: int, amount_minor: int, due_at: datetime) -> Desired:
+    currency = whole.claimant.currency
+    text = f"{whole.arithmetic}; instalment {number} of {count} = {format_money(amount_minor, currency)}"
+    claimant = replace(whole.claimant, instalment=number)
+    return replace(whole, claimant=claimant, amount_minor=amount_minor, arithmetic=text, due_at=due_at)
+
+
+def kept_back(whole: Desired, booked: Sequence[Desired]) -> int:
+    """What a churn stopped of a commission, in minor units."""
+    return whole.amount_minor - sum(part.amount_minor for part in booked)

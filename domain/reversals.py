@@ -1,0 +1,106 @@
+"""What is left of a payment after refunds, credit notes and disputes, whatever their order and number.
+
+All that is known of an invoice's reversals is settled at once: first the credit notes, which name their lines, then
+everything else in proportion to what is left. Amounts only grow, so merging sightings and settling again is safe.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from domain.facts import Reversal, ReversalKind, ReversalLine
+from domain.money import split_proportionally
+from domain.transactions import Line, Transaction
+
+#: (provider, kind, the provider's id)
+ReversalKey = tuple[str, str, str]
+
+
+def key_of(reversal: Reversal) -> ReversalKey:
+    """What makes two sightings the same reversal."""
+    return reversal.provider, reversal.kind.value, reversal.reversal_key
+
+
+def merged(one: Reversal, other: Reversal) -> Reversal:
+    """All that two sightings of one reversal say; the order in which they came does not matter."""
+    newer, older = (one, other) if one.source >= other.source else (other, one)
+    return replace(
+        newer,
+        amount_minor=max(one.amount_minor, other.amount_minor),
+        undone_minor=max(one.undone_minor, other.undone_minor),
+        refunded_minor=max(one.refunded_minor, other.refunded_minor),
+        invoice_key=newer.invoice_key or older.invoice_key,
+        payment_keys=tuple(sorted({*one.payment_keys, *other.payment_keys})),
+        lines=newer.lines or older.lines,
+        provider_customer_key=newer.provider_customer_key or older.provider_customer_key,
+    )
+
+
+def settle(paid: Transaction, reversals: Iterable[Reversal]) -> Transaction:
+    """The transaction with what is taken back of each line. Reversals in another currency say nothing of it."""
+    known = [reversal for reversal in reversals if reversal.currency == paid.currency]
+    notes = [note for note in known if note.kind is ReversalKind.CREDIT_NOTE and note.undone_minor < note.amount_minor]
+    taken = dict.fromkeys((line.key for line in paid.lines), 0)
+    tax_minor = paid.tax_minor
+    spread_minor = _paid_back(known, notes) + _withdrawn(known)
+    for note in sorted(notes, key=lambda note: note.reversal_key):
+        off_lines, note_tax, unplaced = _of_note(note, paid.lines, taken)
+        for key, amount_minor in off_lines.items():
+            taken[key] += amount_minor
+        tax_minor -= min(tax_minor, note_tax)
+        spread_minor += unplaced
+    taken = _spread(spread_minor, paid.lines, taken, tax_minor)
+    return replace(paid, lines=tuple(replace(line, reversed_minor=taken[line.key]) for line in paid.lines))
+
+
+def _paid_back(known: Sequence[Reversal], notes: Sequence[Reversal]) -> int:
+    """All refunds together, however they were reported, less what credit notes say already."""
+    refunds = [reversal for reversal in known if reversal.kind is ReversalKind.REFUND]
+    one_by_one = sum(max(0, refund.amount_minor - refund.undone_minor) for refund in refunds)
+    failed_minor = sum(min(refund.amount_minor, refund.undone_minor) for refund in refunds)
+    in_all = sum(reversal.amount_minor for reversal in known if reversal.kind is ReversalKind.REFUNDED)
+    covered_minor = sum(min(note.refunded_minor, note.amount_minor) for note in notes)
+    return max(0, max(one_by_one, in_all - failed_minor) - covered_minor)
+
+
+def _withdrawn(known: Iterable[Reversal]) -> int:
+    disputes = (reversal for reversal in known if reversal.kind is ReversalKind.DISPUTE)
+    return sum(max(0, dispute.amount_minor - dispute.undone_minor) for dispute in disputes)
+
+
+def _of_note(note: Reversal, lines: Sequence[Line], taken: Mapping[str, int]) -> tuple[dict[str, int], int, int]:
+    """What a note takes off each line, the tax in it, and what none of our lines answers to (to be spread).
+
+    More than a line has left is taken off nothing else: the note is about that line.
+    """
+    if not note.lines:
+        return {}, 0, note.amount_minor
+    off: dict[str, int] = {}
+    unplaced = 0
+    for part in note.lines:
+        line = _line_of(part, lines)
+        if line is None:
+            unplaced += part.amount_minor
+            continue
+        left = max(0, line.net_minor) - taken[line.key] - off.get(line.key, 0)
+        off[line.key] = off.get(line.key, 0) + max(0, min(left, part.amount_minor))
+    return off, max(0, note.amount_minor - sum(part.amount_minor for part in note.lines)), unplaced
+
+
+def _line_of(part: ReversalLine, lines: Iterable[Line]) -> Line | None:
+    """By the provider's line id, else by subscription and product, else by the product alone if that is clear."""
+    by_key = [line for line in lines if part.line_key is not None and part.line_key in line.parts]
+    if by_key or part.product_key is None:
+        return by_key[0] if by_key else None
+    same = [line for line in lines if line.product_key == part.product_key]
+    on_subscription = [line for line in same if line.subscription_key == part.subscription_key]
+    found = on_subscription or (same if part.subscription_key is None else [])
+    return found[0] if len(found) == 1 else None
+
+
+def _spread(amount_minor: int, lines: Sequence[Line], taken: Mapping[str, int], tax_minor: int) -> dict[str, int]:
+    """Take an amount, tax included, off what is left of every line: never more than the payment still amounts to."""
+    left = [max(0, line.net_minor) - taken[line.key] for line in lines]
+    credits_minor = sum(min(0, line.net_minor) for line in lines)
+    shared = min(amount_minor, max(0, sum(left) + tax_minor + credits_minor))
+    parts = split_proportionally(shared, [*left, tax_minor])
+    return {line.key: taken[line.key] + part for line, part in zip(lines, parts, strict=False)}
