@@ -116,7 +116,8 @@ def _occasions(
     bookings: list[Booking] = []
     for file, names in files:
         causes = [people[name] for name in names if name in people]
-        causes += [customers[file.customer]] if file.customer in customers else []
+        if file.customer is not None and file.customer in customers:
+            causes.append(customers[file.customer])
         bookings += decide_customer(file, booked, min(causes), program)
     ledger.book(bookings)
     return bookings
