@@ -13,7 +13,8 @@ from typing import Any
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import Event, ItemExample, LineExample
 from tests.simulation import program
-from tests.simulation.world import Linked, PaidLine, Payment, Said, World
+from tests.simulation.taking_back import take_back
+from tests.simulation.world import Described, Linked, PaidLine, Payment, Said, Shown, World
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 END = START + timedelta(days=120)
@@ -31,7 +32,7 @@ _STATUSES = ("active", "active", "active", "past_due", "unpaid", "paused", "tria
 def draw(seed: int, customers_max: int = 4) -> World:
     """The history of a seed; the same one every time."""
     random = Random(seed)
-    world = World(seed)
+    world = World(seed, tame=random.random() < 0.6)
     program.set_up(world, random)
     program.disturb(world, random, START, END)
     company = _Company(world, random)
@@ -78,10 +79,12 @@ class _Company:
         content, at = twin["data"]["object"], datetime.fromtimestamp(twin["created"], UTC)
         partner = (content.get("metadata") or {}).get("partner_key")
         if content["object"] == "customer":
+            rank = 0 if twin["type"].endswith("created") else 1
+            country = content["address"]["country"]
+            self.world.described.append(Described(at, rank, twin["id"], content["id"], country))
             if partner:
                 self.world.said.append(Said(at, twin["id"], content["id"], partner))
             if company_key := content["metadata"].get("customer_key"):
-                rank = 0 if twin["type"].endswith("created") else 1
                 self.world.linked.append(Linked(at, rank, twin["id"], content["id"], company_key))
         if content["object"] == "subscription" and partner:
             self.world.said.append(Said(at, twin["id"], content["customer"], partner, content["id"]))
@@ -90,8 +93,9 @@ class _Company:
         return f"evt_{self.random.randrange(10**6):06d}_{self.number()}"
 
     def some_time(self, after: datetime, days_max: int = 25) -> datetime:
-        """Later, often within the same second or the next."""
-        step = self.random.choice([0, 0, 1, self.random.randint(2, 86_400 * days_max)])
+        """Later, often within the same second or the next, but in a tame history."""
+        soon = [3, 60] if self.world.tame else [0, 0, 1]
+        step = self.random.choice([*soon, self.random.randint(2, 86_400 * days_max)])
         return after + timedelta(seconds=step)
 
     # Customers.
@@ -120,7 +124,11 @@ class _Company:
             self.world.said.append(Said(at, event_key, name, partner))
         if linked:
             self.world.linked.append(Linked(at, 0 if kind == "created" else 1, event_key, name, linked))
-        self.tell(stripe.customer(name, change=kind, at=at, event_key=event_key, metadata=metadata))
+        rank, country = 0 if kind == "created" else 1, self.random.choice(["DE", "US"])
+        self.world.described.append(Described(at, rank, event_key, name, country))
+        self.tell(
+            stripe.customer(name, change=kind, at=at, event_key=event_key, metadata=metadata, country=country)
+        )
 
     def _one_off(self, customer: str) -> None:
         """An invoice without a subscription: one product, one line that names none."""
@@ -184,7 +192,7 @@ class _Company:
     def _end(self, sub: _Subscription, at: datetime) -> None:
         """Sometimes reported late: it counts from when it was over."""
         was, sub.status = sub.status, "canceled"
-        ended_at = at - timedelta(days=self.random.choice([0, 0, 3]))
+        ended_at = at - timedelta(days=0 if self.world.tame else self.random.choice([0, 0, 3]))
         self._subscription_event(sub, "deleted", at, {"status": was}, ended_at=max(ended_at, sub.started_at))
 
     def _subscription_event(
@@ -208,7 +216,9 @@ class _Company:
             **details,
         )
         listed = event["data"]["object"]["items"]
-        if len(listed["data"]) > 1 and self.random.random() < 0.05:
+        shown = tuple((item.product, item.price) for item in sub.items.values())
+        self.world.shown.append(Shown(at, sub.key, sub.customer, sub.status, shown))
+        if len(listed["data"]) > 1 and self.random.random() < 0.05 and not self.world.tame:
             listed["data"], listed["has_more"] = listed["data"][:1], True
         self.tell(event)
 
@@ -245,7 +255,10 @@ class _Company:
             PaidLine(f"il_{key}_{n}", subscription, product, self._price(product, price), amount, discount)
             for n, (product, price, amount, discount) in enumerate(billed)
         ]
-        self.world.payments.append(Payment(key, customer, at, currency, tuple(told)))
+        total = sum(line.amount - line.discount for line in told)
+        tax = self.random.choice([0, 0, total // 5]) if total > 0 else 0
+        self.world.payments.append(Payment(key, customer, at, currency, tuple(told), tax))
+        take_back(self.world, self.random, self.world.payments[-1])
         lines = [
             LineExample(
                 line.product,

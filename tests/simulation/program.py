@@ -1,12 +1,13 @@
 """A drawn program: product book, partners and triggers, and what people change in them while business goes on."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 from domain.windows import epoch_ms
 from infra.program_changes import save_product
-from tests.simulation.world import Change, Named, Offer, PartnerTerms, World
+from tests.simulation.world import Change, DripTerms, Named, Offer, PartnerTerms, World
 from tests.stage import LONG_AGO, Stage
 
 PRODUCTS = {"prod_chat": "Live Chat", "prod_inbox": "Inbox", "prod_base": "Knowledge Base"}
@@ -28,7 +29,7 @@ def set_up(world: World, random: Random) -> None:
     for product, name in PRODUCTS.items():
         percent = random.choice(["10", "15", "20", "7.25", "12.5"])
         _offer(world, LONG_AGO, Offer(f"of_{product}", 1, LONG_AGO, percent=percent, products=(name,)))
-    for number, drawn in enumerate(random.sample(_FURTHER, 4)):
+    for number, drawn in enumerate(random.sample(_FURTHER, 7)):
         _offer(world, LONG_AGO, Offer(**{"key": f"more_{number}", "version": 1, "since": LONG_AGO, **drawn}))
 
 
@@ -44,6 +45,25 @@ _FURTHER: list[dict[str, Any]] = [
     {"percent": "11", "products": ("Surveys", UNDESCRIBED)},
     {"percent": "1", "products": ("Live Chat", "Inbox", "Knowledge Base"), "status": "active"},
     {"percent": "2", "products": ("Live Chat", "Inbox"), "status": "churned"},
+    {"percent": "10", "number": 2},
+    {"percent": "6", "products": ("Live Chat", "Inbox"), "revenue": 20_000},
+    {"percent": "8", "country": "DE"},
+    {"flat": (1_000, "usd"), "amount": 9_000},
+    {"flat": (2_500, "usd"), "products": ("Inbox",), "per_customer": 1},
+    {"percent": "15", "months": 2},
+    {"percent": "20", "products": ("Live Chat", "Inbox"), "amount_max": 1_500},
+    {"percent": "12", "per_customer": 2, "exclusive_group": "best", "position": 0},
+    {"percent": "9", "products": ("Knowledge Base", "Inbox"), "drip": DripTerms(0, 1, 3)},
+    {"percent": "7", "drip": DripTerms(10, 1, 4, stop=True)},
+    {"percent": "5.5", "products": ("Live Chat", "Inbox"), "drip": DripTerms(0, 1, 3, stop=True)},
+    {"flat": (1_001, "eur"), "products": ("Inbox",), "drip": DripTerms(31, 2, 3), "months": 1},
+    {"flat": (777, "usd"), "event": "product_created"},
+    {"flat": (700, "usd"), "event": "product_created", "products": ("Inbox", "Live Chat"), "per_customer": 1},
+    {"flat": (50, "usd"), "event": "product_status_changed", "status": "churned"},
+    {"flat": (60, "usd"), "event": "product_status_changed", "status": "active", "group": "gold"},
+    {"flat": (900, "eur"), "event": "customer_created", "country": "DE"},
+    {"flat": (910, "eur"), "event": "customer_created", "drip": DripTerms(5, 1, 2)},
+    {"flat": (5_000, "usd"), "event": "partner_joined", "group": "gold"},
     {"percent": "3", "products": ("Inbox",), "status": "active", "exclusive_group": "status", "position": 1},
     {"percent": "4", "exclusive_group": "status", "position": 2},
 ]
@@ -81,10 +101,7 @@ def _edit(world: World, random: Random, at: datetime, since: datetime, *, active
     key = random.choice(sorted({offer.key for offer in world.offers}))
     last = [offer for offer in world.offers if offer.key == key][-1]
     percent = random.choice(["8", "12.3456"]) if last.percent else None
-    parts = {name: getattr(last, name) for name in ("flat", "products", "group", "tag", "status", "position")}
-    edited = Offer(
-        key, last.version + 1, since, percent=percent, exclusive_group=last.exclusive_group, active=active, **parts
-    )
+    edited = replace(last, version=last.version + 1, since=since, percent=percent, active=active)
     if any(getattr(edited, name) != getattr(last, name) for name in ("since", "percent", "active")):
         _offer(world, at, edited)
 
@@ -92,7 +109,8 @@ def _edit(world: World, random: Random, at: datetime, since: datetime, *, active
 def _name(
     world: World, at: datetime, product: str, name: str, aliases: tuple[str, ...] = (), since: datetime | None = None
 ) -> None:
-    world.names.append(Named(product, name, since, aliases))
+    named = Named(product, name, since, aliases)
+    world.names.append(named)
 
     def play(stage: Stage) -> None:
         with stage.engine.begin() as connection:
@@ -100,7 +118,7 @@ def _name(
                 connection, name=name, external_key=product, aliases=aliases, effective_from=since, now=at
             )  # fmt: skip
 
-    world.changes.append(Change(at, play))
+    world.changes.append(Change(at, named, play))
 
 
 def _terms(
@@ -109,16 +127,27 @@ def _terms(
     known = [terms for terms in world.partners if terms.partner == partner]
     if known and (known[-1].group, known[-1].tags) == (group, tags):
         return  # saying again what is so makes no version
-    world.partners.append(PartnerTerms(partner, since, group, tags))
+    said = PartnerTerms(partner, since, group, tags)
+    world.partners.append(said)
 
     def play(stage: Stage) -> None:
         stage.partner(partner, group=group, tags=tags, effective_from=since, now=at)
 
-    world.changes.append(Change(at, play))
+    world.changes.append(Change(at, said, play))
 
 
 def _offer(world: World, at: datetime, offer: Offer) -> None:
     world.offers.append(offer)
+
+    def play(stage: Stage) -> None:
+        body = document(offer)
+        stage.trigger(offer.key, now=at, **{name: value for name, value in body.items() if name != "name"})
+
+    world.changes.append(Change(at, offer, play))
+
+
+def document(offer: Offer) -> dict[str, Any]:
+    """An offer as the JSON that makes a trigger."""
     rules = [
         {"field": field, "op": operator, "value": value}
         for field, operator, value in (
@@ -126,23 +155,33 @@ def _offer(world: World, at: datetime, offer: Offer) -> None:
             ("product.status", "is_any_of", offer.status and [offer.status]),
             ("partner.group", "is_any_of", offer.group and [offer.group]),
             ("partner.tags", "contains", offer.tag),
+            ("transaction.number", "lte", offer.number),
+            ("customer.revenue", "gte", offer.revenue),
+            ("customer.country", "is_any_of", offer.country and [offer.country]),
+            ("transaction.amount", "gte", offer.amount),
         )
         if value
     ]
     action: dict[str, Any] = {"type": "percent", "percent": offer.percent}
     if offer.flat:
         action = {"type": "flat", "amount": offer.flat[0], "currency": offer.flat[1]}
-
-    def play(stage: Stage) -> None:
-        stage.trigger(
-            offer.key,
-            now=at,
-            action=action,
-            rules={"all": rules} if rules else None,
-            position=offer.position,
-            exclusive_group=offer.exclusive_group,
-            active=offer.active,
-            effective_from=epoch_ms(offer.since),
-        )
-
-    world.changes.append(Change(at, play))
+    if (drip := offer.drip) is not None:
+        action["drip"] = {
+            "delay": {"days": drip.delay},
+            "cycle": {"months": drip.cycle},
+            "occurrences": drip.occurrences,
+            "stop_on_churn": drip.stop,
+        }
+    if offer.per_customer or offer.months or offer.amount_max:
+        limits = ("per_customer", "months", "amount_max")
+        action["limit"] = {name: value for name in limits if (value := getattr(offer, name)) is not None}
+    return {
+        "name": offer.key,
+        "event": offer.event,
+        "action": action,
+        "rules": {"all": rules} if rules else None,
+        "position": offer.position,
+        "exclusive_group": offer.exclusive_group,
+        "active": offer.active,
+        "effective_from": epoch_ms(offer.since),
+    }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from domain.facts import BillingEvent
 from infra.providers.stripe.example_events import Event
 from tests.stage import Stage
 
@@ -30,6 +31,8 @@ class Payment:
     paid_at: datetime
     currency: str
     lines: tuple[PaidLine, ...]
+    #: Exclusive tax on top of the lines.
+    tax: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,54 @@ class Linked:
 
 
 @dataclass(frozen=True)
+class TakenBack:
+    """What one refund, credit note or dispute finally took of an invoice, tax included; 0 where it was undone."""
+
+    #: `refund`, `credit_note` or `dispute`.
+    kind: str
+    key: str
+    invoice: str
+    amount: int
+    #: Of a credit note: (index of the invoice's line, amount without tax).
+    lines: tuple[tuple[int, int], ...] = ()
+    #: Of a credit note: how much of it was paid out as refunds that are told of on their own.
+    refunded: int = 0
+
+
+@dataclass(frozen=True)
+class Described:
+    """What an event said of a provider's customer; of one second the later `rank` counts."""
+
+    at: datetime
+    rank: int
+    event: str
+    customer: str
+    country: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A subscription as an event showed it: in tame histories no two events of one share a second."""
+
+    at: datetime
+    subscription: str
+    customer: str
+    status: str
+    #: (product, price)
+    products: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class DripTerms:
+    """Instalments: days until the first, months between, how many."""
+
+    delay: int
+    cycle: int
+    occurrences: int
+    stop: bool = False
+
+
+@dataclass(frozen=True)
 class Offer:
     """One version of a trigger, as far as the oracle understands it."""
 
@@ -72,6 +123,18 @@ class Offer:
     position: int = 0
     exclusive_group: str | None = None
     active: bool = True
+    event: str = "transaction_created"
+    drip: DripTerms | None = None
+    per_customer: int | None = None
+    months: int | None = None
+    amount_max: int | None = None
+    #: `transaction.number` at most.
+    number: int | None = None
+    #: `customer.revenue` at least, in the payment's own minor units.
+    revenue: int | None = None
+    country: str | None = None
+    #: `transaction.amount` at least: as paid, whatever is refunded later.
+    amount: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +162,7 @@ class Change:
     """Something a person did to the program."""
 
     at: datetime
+    said: "Offer | PartnerTerms | Named"
     play: Callable[[Stage], None]
 
 
@@ -107,6 +171,11 @@ class World:
     """A whole history."""
 
     seed: int
+    #: No two events of a subscription in one second, no late ends: its status is plain to tell.
+    tame: bool = False
+    taken: list[TakenBack] = field(default_factory=list)
+    described: list[Described] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     linked: list[Linked] = field(default_factory=list)
@@ -115,6 +184,8 @@ class World:
     names: list[Named] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    #: What no Stripe event of ours tells.
+    facts: list[BillingEvent] = field(default_factory=list)
 
     def in_order(self) -> list[Any]:
         """Events and program changes as they happened."""

@@ -56,6 +56,7 @@ class Customer(Shape):
     address: Address | None = None
     metadata: dict[str, str] | None = None
     deleted: bool = False
+    created: Second | None = None
 
 
 class Packaging(Shape):
@@ -220,6 +221,16 @@ class StatusTransitions(Shape):
     paid_at: Second | None = None
 
 
+class Identified(Shape):
+    """An object of which only the id is wanted."""
+
+    id: Key
+
+
+#: An id, or the object with that id.
+Expandable = Key | Identified | None
+
+
 class Invoice(Shape):
     """An invoice. 2016 has `paid` and no `status`; basil and later have only `status`."""
 
@@ -241,3 +252,6 @@ class Invoice(Shape):
     #: Old versions only: an object where a coupon applied. What matters is whether there is one.
     discount: msgspec.Raw = msgspec.Raw(b"")
     metadata: dict[str, str] | None = None
+    #: Until basil: ids of what settled it, or the objects themselves where somebody expanded them.
+    charge: Expandable = None
+    payment_intent: Expandable = None

@@ -144,6 +144,7 @@ def _customer(body: bytes, source: Source) -> Translation:
             country=_country(customer.address),
             metadata=metadata,
             deleted=customer.deleted or source.rank == _RANKS["deleted"],
+            created_at=_moment(customer.created) if customer.created else None,
         ),
     )
 
@@ -352,8 +353,14 @@ def _invoice(body: bytes, source: Source) -> Translation:
             lines=invoice_lines(invoice),
             lines_missing=invoice.lines.has_more,
             metadata=_metadata(invoice.metadata),
+            total_minor=invoice.total,
+            payment_keys=tuple(filter(None, (_id_of(invoice.charge), _id_of(invoice.payment_intent)))),
         ),
     )
+
+
+def _id_of(named: shapes.Expandable) -> str | None:
+    return named.id if isinstance(named, shapes.Identified) else named
 
 
 def _is_paid(invoice: shapes.Invoice) -> bool:
