@@ -141,6 +141,35 @@ def holds(rule: Rule, facts: Facts) -> bool:
     return rule.outcome(facts) is True
 
 
+def could_hold(rule: Rule, facts: Facts, decided: frozenset[str]) -> bool:
+    """Whether a rule may still hold when only conditions on the `decided` objects (`{"partner"}`) can be judged.
+
+    Conditions on any other object are undetermined, `is_set` and `is_not_set` included, and so is their negation.
+    True unless the rule is false whatever they turn out to be.
+    """
+    return _outcome_so_far(rule, facts, decided) is not False
+
+
+def _outcome_so_far(rule: Rule, facts: Facts, decided: frozenset[str]) -> Outcome:
+    """Like `outcome`, with None also for what is undetermined."""
+    match rule:
+        case Always():
+            return True
+        case AllOf(parts):
+            found = [_outcome_so_far(part, facts, decided) for part in parts]
+        case AnyOf(parts):
+            found = [_outcome_so_far(part, facts, decided) for part in parts]
+            return True if True in found else None if None in found else False
+        case Not(part):
+            negated = _outcome_so_far(part, facts, decided)
+            return None if negated is None else not negated
+        case Condition():
+            found = [rule.own_outcome(facts) if rule.field.object in decided else None]
+            if rule.where is not None:
+                found.append(_outcome_so_far(rule.where, facts, decided))
+    return False if False in found else None if None in found else True
+
+
 def judge(rule: Rule, facts: Facts) -> Trace:
     """Whether the rule holds and why: every condition is judged and shown, also those that change nothing."""
     match rule:
