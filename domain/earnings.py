@@ -27,7 +27,9 @@ class Earning:
 def earning_on(action: Action, line: Line | None, paid: Transaction, basis: Basis) -> Earning:
     """What an action earns on a positive line, or (None) on the whole of a positive payment."""
     share: Line | Transaction = line or paid
-    paid_minor, left_minor = share.amount_minor(basis), share.left_minor(basis)
+    paid_minor = share.amount_minor(basis)
+    # Credits of the same payment may outweigh what reversals left of its charges: below nothing nothing is earned.
+    left_minor = max(0, share.left_minor(basis))
     match action:
         case PercentAction(percent):
             earned_minor = percent_of(left_minor, percent)
@@ -35,8 +37,7 @@ def earning_on(action: Action, line: Line | None, paid: Transaction, basis: Basi
             return Earning(percent_of(paid_minor, percent), earned_minor, paid.currency, text)
         case FlatAction(flat_minor, currency):
             text = f"flat {format_money(flat_minor, currency)}"
-            # A line that was charged may end below nothing, when credits of the same payment outweigh what is left.
-            left_share_minor = share_of(flat_minor, max(0, left_minor), paid_minor)
+            left_share_minor = share_of(flat_minor, left_minor, paid_minor)
             if left_share_minor == flat_minor:
                 return Earning(flat_minor, flat_minor, currency, text)
             left = f"{format_money(left_minor, paid.currency)} of {format_money(paid_minor, paid.currency)}"

@@ -7,7 +7,7 @@ from domain import fields, ids
 from domain.case import Program
 from domain.catalogue import Entry, placeholder
 from domain.customers import Attribution, Claim, attribution_at, attributions
-from domain.facts import CustomerSeen, ProductStatus
+from domain.facts import CustomerSeen, ProductStatus, Source
 from domain.money import Money
 from domain.partners import Partner
 from domain.products import ProductVersion, purchased_at, version_at
@@ -92,9 +92,13 @@ def customer_values(
 
 
 def _description_at(descriptions: Sequence[CustomerSeen], at: datetime) -> CustomerSeen | None:
-    ordered = sorted(descriptions, key=lambda said: (said.source, said.provider, said.provider_customer_key))
+    ordered = sorted(descriptions, key=_place_in_time)
     in_force = [said for said in ordered if said.source.occurred_at <= at]
     return in_force[-1] if in_force else next(iter(ordered), None)
+
+
+def _place_in_time(said: CustomerSeen) -> tuple[datetime, Source, str, str]:
+    return said.source.occurred_at, said.source, said.provider, said.provider_customer_key
 
 
 def _domain_of(email: str | None) -> str | None:

@@ -25,6 +25,7 @@ from domain.known import (
     Changes,
     Known,
     ProviderCustomer,
+    ProviderCustomerKey,
     SubscriptionKey,
     SubscriptionWindow,
     note_earliest,
@@ -62,12 +63,14 @@ def _record_customers(events: list[CustomerSeen], known: Known, lookback: timede
     people = dict(known.provider_customers)
     claims = {subject: list(said) for subject, said in known.claims.items()}
     causes: dict[str, str] = {}
+    described: dict[ProviderCustomerKey, tuple[datetime, str]] = {}
     for seen in events:
         place = (seen.provider, seen.provider_customer_key)
         person = people.get(place) or ProviderCustomer(*place)
         people[place] = _linked(_described(person, seen), seen, known, changes)
         changes.descriptions.append(seen)
-        _touch_described(person, people[place], seen, changes)
+        if (since := _described_since(person, people[place], seen)) is not None:
+            note_earliest(described, place, since, cause_of(seen))
         if person.customer is not None:
             causes.setdefault(person.customer, cause_of(seen))  # it may have just lost what was said of this one
         if people[place] != person or place not in known.provider_customers:
@@ -78,6 +81,7 @@ def _record_customers(events: list[CustomerSeen], known: Known, lookback: timede
             _claim(claim, claims, changes)
         if customer := people[place].customer:
             causes.setdefault(customer, cause_of(seen))
+    _touch_described(described, people, changes)
     after = _histories(known, people.values(), claims, lookback)
     _touch_moved(known, people, causes, (before, after), changes)
 
@@ -98,15 +102,27 @@ def _described(person: ProviderCustomer, seen: CustomerSeen) -> ProviderCustomer
     )
 
 
-def _touch_described(before: ProviderCustomer, after: ProviderCustomer, seen: CustomerSeen, changes: Changes) -> None:
-    """What rules read of the customer may be another from when this was said; the first word holds from ever."""
-    place = (seen.provider, seen.provider_customer_key)
+def _described_since(before: ProviderCustomer, after: ProviderCustomer, seen: CustomerSeen) -> datetime | None:
+    """From when on rules may read something else of the customer; the first word holds from ever."""
     if before.described_at != after.described_at or before.created_at != after.created_at:
-        note_earliest(changes.touched.customers, place, BEGINNING, cause_of(seen))
-    elif before.source != after.source and _said(before) == _said(after):
-        return
-    elif before.source != seen.source:
-        note_earliest(changes.touched.customers, place, seen.source.occurred_at, cause_of(seen))
+        return BEGINNING
+    if before.source == seen.source or (before.source != after.source and _said(before) == _said(after)):
+        return None
+    return seen.source.occurred_at
+
+
+def _touch_described(
+    described: Mapping[ProviderCustomerKey, tuple[datetime, str]],
+    people: Mapping[ProviderCustomerKey, ProviderCustomer],
+    changes: Changes,
+) -> None:
+    """What is said of a customer under one name is known of it under all."""
+    for place, (since, cause) in described.items():
+        customer = people[place].customer
+        for other, person in people.items() if customer is not None else ():
+            if person.customer == customer:
+                note_earliest(changes.touched.customers, other, since, cause)
+        note_earliest(changes.touched.customers, place, since, cause)
 
 
 def _said(person: ProviderCustomer) -> tuple[object, ...]:

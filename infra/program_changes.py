@@ -12,8 +12,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from domain import ids
-from domain.errors import CannotProcess, Rejected
-from domain.rules import fields_read
+from domain.errors import CannotProcess
 from domain.triggers import Trigger, TriggerEvent, parse_trigger, render_trigger
 from infra import tables
 from infra.bodies import RAW
@@ -24,8 +23,9 @@ from infra.rows import fetch, insert_rows
 PROVIDER = "program"
 REJUDGE = "program.changed"
 
-#: Fields of rules whose history is not recorded yet; refused by name, so that nobody believes they are judged.
-_UNRECORDED = ("transaction.number", "customer.")
+#: Kinds of work that a change asks for beside judging payments: customers' other occasions, one partner's joining.
+CUSTOMERS = "customers"
+PARTNER_JOINED = "partner_joined"
 
 
 class Rejudge(msgspec.Struct, frozen=True):
@@ -57,7 +57,30 @@ def request_rejudge(connection: Connection, work: Rejudge, cause: str, now: date
 
 def _changed(connection: Connection, work: Rejudge, version: int, now: datetime) -> None:
     connection.execute(text("update program_revision set revision = revision + 1"))
-    request_rejudge(connection, work, f"version {version}", now)
+    cause = f"version {version}"
+    request_rejudge(connection, work, cause, now)
+    events = {e for row in fetch(connection, _EVENTS) for e in [row.event] if e != TriggerEvent.TRANSACTION_CREATED}
+    if events - {TriggerEvent.PARTNER_JOINED}:
+        request_rejudge(connection, Rejudge(CUSTOMERS, f"{work.kind} {work.key}"), cause, now)
+    if TriggerEvent.PARTNER_JOINED in events and work.kind in ("trigger", "partner"):
+        partners = fetch(connection, "select partner_key as key from partners") if work.kind == "trigger" else [work]
+        for partner in partners:
+            request_rejudge(connection, Rejudge(PARTNER_JOINED, partner.key), f"{work.kind} {work.key} {cause}", now)
+
+
+#: The events that any version of any trigger waits for.
+_EVENTS = "select distinct definition ->> 'event' as event from trigger_versions"
+
+
+def customers_portion(connection: Connection, work: Rejudge, count: int) -> list[str]:
+    """The next `count` of our customers' keys."""
+    rows = fetch(
+        connection,
+        "select key from customers where key > :after order by key limit :count",
+        after=work.after,
+        count=count,
+    )
+    return [row.key for row in rows]
 
 
 #: Per kind of change, which transactions it can affect. `{t}` is the transaction.
@@ -188,7 +211,6 @@ def save_trigger(connection: Connection, key: str, document: Mapping[str, Any], 
     """
     own_program(connection)
     draft = parse_trigger(document)
-    refuse_unrecorded(draft.event, fields_read(draft.rules))
     rows = fetch(connection, "select * from trigger_versions where key = :key order by version", key=key)
     if rows:
         current = trigger_of(rows[-1])
@@ -211,12 +233,3 @@ def save_trigger(connection: Connection, key: str, document: Mapping[str, Any], 
     )
     _changed(connection, Rejudge("trigger", key, saved.effective_from), saved.version, now)
     return saved, True
-
-
-def refuse_unrecorded(event: TriggerEvent, read: frozenset[str]) -> None:
-    """Raise Rejected for what rules may say but this program does not record yet."""
-    if event is not TriggerEvent.TRANSACTION_CREATED:
-        raise Rejected(f"{event.value} is not judged yet; use {TriggerEvent.TRANSACTION_CREATED.value}", "event")
-    for name in sorted(read):
-        if name.startswith(_UNRECORDED):
-            raise Rejected(f"{name} is not recorded yet; use product, line, transaction or partner fields", "rules")

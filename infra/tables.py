@@ -115,6 +115,26 @@ provider_customers = Table(
     Column("country", Text),
     Column("metadata", JSONB),
     Column("deleted", Boolean, nullable=False, server_default="false"),
+    _at("created_at", nullable=True),
+    #: The earliest description's time.
+    _at("described_at", nullable=True),
+)
+
+#: What each event said of a provider's customer: what rules on customers read as of a moment.
+customer_descriptions = Table(
+    "customer_descriptions",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("provider_customer_key", Text, primary_key=True),
+    Column("event_key", Text, primary_key=True),
+    Column("source_version", BigInteger, nullable=False),
+    _at("source_at"),
+    Column("source_rank", SmallInteger, nullable=False),
+    Column("email", Text),
+    Column("name", Text),
+    Column("country", Text),
+    Column("metadata", JSONB),
+    Index("customer_descriptions_by_time", "provider", "provider_customer_key", "source_at"),
 )
 
 #: Who said that a customer, provider's customer or subscription (`subject`, see domain.ids) belongs to a partner.
@@ -285,6 +305,8 @@ transactions = Table(
     _at("occurred_at"),
     *_source("source"),
     Column("metadata", JSONB),
+    #: Every tax on top of the lines' net.
+    Column("tax_minor", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("currency = lower(currency) and length(currency) = 3", name="currency"),
     Index("transactions_by_customer", "provider", "provider_customer_key", "occurred_at"),
     Index("transactions_by_time", "occurred_at", "key"),
@@ -305,8 +327,59 @@ transaction_lines = Table(
     Column("discount_minor", BigInteger, nullable=False),
     Column("quantity", BigInteger),
     Column("recurring", Boolean, nullable=False),
+    #: What refunds, credit notes and disputes took back of the net amount.
+    Column("reversed_minor", BigInteger, nullable=False, server_default="0"),
+    #: The provider's ids of the lines netted here.
+    Column("parts", ARRAY(Text), nullable=False, server_default="{}"),
+    CheckConstraint(
+        "reversed_minor between 0 and greatest(gross_minor - discount_minor, 0)", name="reversed_within_net"
+    ),
     Index("transaction_lines_by_subscription", "provider", "subscription_key", "occurred_at"),
     Index("transaction_lines_by_product", "provider", "subscription_key", "product_key", "occurred_at"),
+)
+
+#: Which invoice a payment (a charge, a payment intent) settled.
+payment_links = Table(
+    "payment_links",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("payment_key", Text, primary_key=True),
+    Column("invoice_key", Text, nullable=False),
+    Index("payment_links_by_invoice", "provider", "invoice_key"),
+)
+
+#: Refunds, credit notes and disputes, merged from all that events said of each; see `domain.facts.Reversal`.
+reversals = Table(
+    "reversals",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("reversal_key", Text, primary_key=True),
+    *_source("source"),
+    Column("currency", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("undone_minor", BigInteger, nullable=False),
+    Column("refunded_minor", BigInteger, nullable=False),
+    Column("invoice_key", Text),
+    Column("payment_keys", ARRAY(Text), nullable=False),
+    Column("lines", JSONB, nullable=False),
+    Column("provider_customer_key", Text),
+    CheckConstraint("kind in ('refund', 'refunded', 'credit_note', 'dispute')", name="kind"),
+    Index("reversals_by_invoice", "provider", "invoice_key"),
+    Index("reversals_by_payment", "payment_keys", postgresql_using="gin"),
+)
+
+#: Where a customer stands after a payment: what the next one is judged with. See `domain.standings`.
+standings = Table(
+    "standings",
+    metadata,
+    Column("transaction_key", Text, ForeignKey("transactions.key"), primary_key=True),
+    Column("customer", Text, ForeignKey("customers.key"), nullable=False, index=True),
+    Column("number", Integer, nullable=False),
+    #: Minor units by currency.
+    Column("revenue", JSONB, nullable=False),
+    #: By trigger key: how often, since when, how much by currency.
+    Column("usage", JSONB, nullable=False),
 )
 
 #: `amount_minor` is the sum of the entries; the database checks it at every commit.
@@ -316,11 +389,17 @@ commissions = Table(
     Column("key", Text, primary_key=True),
     Column("trigger_key", Text, ForeignKey("triggers.key"), nullable=False),
     Column("trigger_version", Integer, nullable=False),
-    Column("transaction_key", Text, ForeignKey("transactions.key"), nullable=False, index=True),
+    #: What it was earned on: an event of `domain.fields.TriggerEvent`, and its key.
+    Column("event", Text, nullable=False, server_default="transaction_created"),
+    Column("occasion_key", Text, nullable=False),
+    #: Null where it was earned on something else than a payment; `subject` finds it again then.
+    Column("transaction_key", Text, ForeignKey("transactions.key"), index=True),
+    Column("subject", Text),
     Column("line_key", Text),
     Column("partner_key", Text, ForeignKey("partners.partner_key"), nullable=False),
     Column("member_key", Text),
-    Column("customer", Text, ForeignKey("customers.key"), nullable=False),
+    #: Null where the occasion is the partner's own.
+    Column("customer", Text, ForeignKey("customers.key")),
     Column("instalment", Integer, nullable=False, server_default="0"),
     #: 0 for the commission itself, 1.. for what adjusts it after approval.
     Column("part", Integer, nullable=False, server_default="0"),
@@ -332,11 +411,14 @@ commissions = Table(
     Column("offer", Text),
     Column("decline_reason", Text),
     _at("earned_at"),
+    #: When an instalment falls due; null: at once.
+    _at("due_at", nullable=True),
     _at("created_at", server_default=func.now()),
     ForeignKeyConstraint(["trigger_key", "trigger_version"], ["trigger_versions.key", "trigger_versions.version"]),
     UniqueConstraint(
         "trigger_key",
-        "transaction_key",
+        "event",
+        "occasion_key",
         "line_key",
         "partner_key",
         "currency",
@@ -351,6 +433,11 @@ commissions = Table(
     CheckConstraint("(part > 0) = (adjusts is not null)", name="adjusts"),
     CheckConstraint("(state = 'declined') = (decline_reason is not null)", name="decline_reason"),
     CheckConstraint("state <> 'reversed' or amount_minor = 0", name="reversed_is_zero"),
+    CheckConstraint("state <> 'scheduled' or due_at is not null", name="scheduled_has_a_day"),
+    CheckConstraint("(transaction_key is null) = (subject is not null)", name="found_again"),
+    Index("commissions_scheduled", "due_at", "key", postgresql_where=text("state = 'scheduled'")),
+    Index("commissions_pending", "earned_at", "key", postgresql_where=text("state = 'pending'")),
+    Index("commissions_by_subject", "subject", postgresql_where=text("subject is not null")),
     Index("commissions_by_partner", "partner_key", "created_at"),
     Index("commissions_by_customer", "customer", "created_at"),
 )

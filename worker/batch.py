@@ -5,35 +5,42 @@ decides what happens when it fails (`worker.drain`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from domain import ids
 from domain.case import Program
-from domain.commissions import Entry, bookings
+from domain.decide import Affected, Booking
 from domain.errors import CannotProcess, TryLater
-from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, SubscriptionSeen
-from domain.judge import desired
+from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, InvoicePayment, Reversal, SubscriptionSeen
 from domain.known import Changes, Known, ProviderCustomerKey
-from domain.record import record
+from domain.record_money import transaction_reversed
+from domain.reversals import key_of
 from infra import crashpoint
 from infra.clock import Clock
 from infra.inbox import Envelope, InboxState, Mark, give_back, mark
-from infra.ledger.bookings import book
-from infra.ledger.case_files import load_case_file
-from infra.ledger.changes import affected, apply_changes
-from infra.ledger.known import load_known
+from infra.ledger.deciding import judge_again, judge_partner, settle
+from infra.ledger.postgres import PostgresLedger
 from infra.locks import lock_customers, share_program
 from infra.program import ProgramReader
-from infra.program_changes import Rejudge, affected_portion, request_rejudge
+from infra.program_changes import (
+    CUSTOMERS,
+    PARTNER_JOINED,
+    Rejudge,
+    affected_portion,
+    customers_portion,
+    request_rejudge,
+)
 from infra.rows import as_json, fetch
 
 #: How soon an envelope is due again whose customer another worker was busy with.
 BUSY_DELAY = timedelta(milliseconds=50)
+#: How soon a refund that leads to no payment yet is looked at again, unless the payment comes first.
+WAITING_DELAY = timedelta(minutes=5)
 #: Transactions judged again in one go because the program changed; the rest follow as inbox rows of their own.
 PORTION = 500
 
@@ -52,10 +59,10 @@ class BatchResult:
 
     marks: list[Mark] = field(default_factory=list)
     busy: list[Envelope] = field(default_factory=list)
-    entries: list[tuple[Entry, str]] = field(default_factory=list)
+    bookings: list[Booking] = field(default_factory=list)
 
 
-def process(connection: Connection, batch: Sequence[Translated], reader: ProgramReader) -> BatchResult:
+def process(connection: Connection, batch: Sequence[Translated], reader: ProgramReader, now: datetime) -> BatchResult:
     """Work on a batch within the caller's transaction.
 
     Raises ClaimLost when another worker has taken over: the caller's transaction must then be rolled back.
@@ -64,39 +71,16 @@ def process(connection: Connection, batch: Sequence[Translated], reader: Program
     program = reader.read(connection)
     locked = _lock(connection, batch)
     events = [event for translated in locked.mine for event in translated.events]
-    known = load_known(connection, events, program.catalogue)
-    _refuse_moved(known, locked)
-    changes = record(events, known, program.lookback)
-    apply_changes(connection, changes)
-    entries = judge_again(connection, affected(connection, changes.touched), _knowing(program, changes))
+    known, changes, bookings = settle(
+        PostgresLedger(connection, program), events, program, check=lambda found: _refuse_moved(found, locked)
+    )
     crashpoint.reach("after_effect_before_done")
-    result = BatchResult(_marks(locked.mine, entries), locked.busy, entries)
+    wake_waiting(connection, known, changes)
+    result = BatchResult(_marks(locked.mine, bookings, known, changes, now), locked.busy, bookings)
     mark(connection, result.marks)
     if locked.busy:
         give_back(connection, locked.busy, BUSY_DELAY)
     return result
-
-
-def _knowing(program: Program, changes: Changes) -> Program:
-    """The program with the entries this batch added to its catalogue."""
-    if not changes.entries:
-        return program
-    return replace(program, catalogue=program.catalogue.with_entries(changes.entries.values()))
-
-
-def judge_again(connection: Connection, touched: Mapping[str, str], program: Program) -> list[tuple[Entry, str]]:
-    """Judge transactions (key to cause) and book what each commission lacks or has too much; the entries written."""
-    if not touched:
-        return []
-    case = load_case_file(connection, list(touched))
-    entries = [
-        (entry, cause)
-        for key, cause in touched.items()
-        if key in case.transactions
-        for entry in bookings(desired(key, case, program), case.booked.get(key, ()))
-    ]
-    book(connection, entries)
-    return entries
 
 
 def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, clock: Clock) -> BatchResult:
@@ -107,19 +91,40 @@ def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, c
         work = msgspec.json.decode(envelope.body(), type=Rejudge)
     except msgspec.MsgspecError as error:
         raise CannotProcess(f"not a request to judge again: {error}") from error
-    asked = affected_portion(connection, work, PORTION)
-    touched = _until_busy(connection, asked)
-    if asked and not touched:
-        give_back(connection, [envelope], BUSY_DELAY)
-        return BatchResult(busy=[envelope])
-    entries = judge_again(connection, {row.key: envelope.cause for row in touched}, program)
-    if len(touched) == PORTION or len(touched) < len(asked):
-        next_portion = Rejudge(work.kind, work.key, work.since, touched[-1].key)
-        request_rejudge(connection, next_portion, envelope.event_key, clock())
-    outcome = {"commissions": sorted({entry.commission_key for entry, _ in entries})}
+    ledger = PostgresLedger(connection, program)
+    if work.kind in (CUSTOMERS, PARTNER_JOINED):
+        bookings, after = _judge_occasions(connection, ledger, work, program, envelope.cause)
+    else:
+        asked = affected_portion(connection, work, PORTION)
+        touched = _until_busy(connection, asked)
+        if asked and not touched:
+            give_back(connection, [envelope], BUSY_DELAY)
+            return BatchResult(busy=[envelope])
+        affected = Affected(dict.fromkeys((row.key for row in touched), envelope.cause))
+        bookings = judge_again(ledger, affected, program)
+        after = touched[-1].key if len(touched) == PORTION or len(touched) < len(asked) else None
+    if after is not None:
+        request_rejudge(connection, msgspec.structs.replace(work, after=after), envelope.event_key, clock())
+    outcome = {"commissions": sorted({booking.entry.commission_key for booking in bookings})}
     marks = [Mark(envelope.id, envelope.attempts, InboxState.PROCESSED, outcome=outcome)]
     mark(connection, marks)
-    return BatchResult(marks, [], entries)
+    return BatchResult(marks, [], bookings)
+
+
+def _judge_occasions(
+    connection: Connection, ledger: PostgresLedger, work: Rejudge, program: Program, cause: str
+) -> tuple[list[Booking], str | None]:
+    """The next portion of customers' other occasions, or one partner's joining; and where the next portion begins."""
+    if work.kind == PARTNER_JOINED:
+        return judge_partner(ledger, work.key, cause, program), None
+    asked = customers_portion(connection, work, PORTION)
+    locked = lock_customers(connection, set(asked))
+    free = next((place for place, key in enumerate(asked) if key not in locked), len(asked))
+    if asked and not free:
+        raise TryLater("another worker is busy with this customer")
+    judged = asked[:free]
+    bookings = judge_again(ledger, Affected(customers=dict.fromkeys(judged, cause)), program)
+    return bookings, judged[-1] if len(judged) == PORTION or free < len(asked) else None
 
 
 def _until_busy(connection: Connection, asked: Sequence[Any]) -> Sequence[Any]:
@@ -147,8 +152,8 @@ class _Locked:
 
 def _lock(connection: Connection, batch: Sequence[Translated]) -> _Locked:
     """Lock every customer the batch is about, under all names; envelopes of busy customers are left for later."""
-    linked = _linked(connection, batch)
-    needed = {translated.envelope.id: _names(translated.events, linked) for translated in batch}
+    linked, owners = _linked(connection, batch), _owners(connection, batch)
+    needed = {t.envelope.id: _names(t.events, linked) | owners.get(t.envelope.id, set()) for t in batch}
     locked = lock_customers(connection, {name for names in needed.values() for name in names})
     return _Locked(
         mine=[translated for translated in batch if needed[translated.envelope.id] <= locked],
@@ -162,6 +167,7 @@ def _names(events: Iterable[BillingEvent], linked: Mapping[ProviderCustomerKey, 
     for event in events:
         place = (event.provider, event.provider_customer_key or "")
         names.add(lock_name(*place))
+        names |= _money_names(event)
         if place in linked:
             names.add(linked[place])
         if isinstance(event, CustomerSeen) and event.customer_key is not None:
@@ -169,9 +175,48 @@ def _names(events: Iterable[BillingEvent], linked: Mapping[ProviderCustomerKey, 
     return names
 
 
+def _money_names(event: BillingEvent) -> set[str]:
+    """A refund and its invoice must not pass each other by: both lock what may lead from one to the other."""
+    if not isinstance(event, InvoicePaid | InvoicePayment | Reversal):
+        return set()
+    names = {f"{event.provider}:payment:{key}" for key in event.payment_keys}
+    return names | ({f"{event.provider}:invoice:{event.invoice_key}"} if event.invoice_key is not None else set())
+
+
 def lock_name(provider: str, provider_customer_key: str | None) -> str:
     """What is locked for a customer nobody may have linked; a linked one is locked by our own key as well."""
     return ids.provider_customer_subject(provider, provider_customer_key or "")
+
+
+#: Whose payment a refund, a dispute or a link leads to, and under which name of ours they are locked.
+_OWNERS = """
+    with named as (
+        select * from json_to_recordset(cast(:named as json)) as n(id bigint, provider text, invoice_key text, payment_key text)
+    ), led as (
+        select id, provider, invoice_key from named where invoice_key is not null
+        union
+        select n.id, n.provider, l.invoice_key from named n join payment_links l using (provider, payment_key)
+    )
+    select led.id, t.provider, t.provider_customer_key, p.customer from led
+    join transactions t on t.key = led.provider || ':' || led.invoice_key
+    left join provider_customers p on p.provider = t.provider and p.provider_customer_key = t.provider_customer_key
+"""  # noqa: E501
+
+
+def _owners(connection: Connection, batch: Sequence[Translated]) -> dict[int, set[str]]:
+    """Per envelope the lock names of customers whose payments it can change without naming them."""
+    named = [
+        {"id": translated.envelope.id, "provider": e.provider, "invoice_key": e.invoice_key, "payment_key": key}
+        for translated in batch
+        for e in translated.events
+        if isinstance(e, InvoicePayment | Reversal)
+        for key in (*e.payment_keys, None)
+    ]
+    owners: dict[int, set[str]] = {}
+    for row in fetch(connection, _OWNERS, named=as_json(named)) if named else ():
+        names = {lock_name(row.provider, row.provider_customer_key), row.customer}
+        owners.setdefault(row.id, set()).update(name for name in names if name is not None)
+    return owners
 
 
 def _linked(connection: Connection, batch: Sequence[Translated]) -> dict[ProviderCustomerKey, str]:
@@ -201,24 +246,56 @@ def _refuse_moved(known: Known, locked: _Locked) -> None:
             person = known.provider_customers.get((event.provider, event.provider_customer_key or ""))
             if person is not None and person.customer is not None and person.customer not in locked.names:
                 raise TryLater("the customer was linked at this very moment")
+    for paid in known.transactions.values():
+        if lock_name(paid.provider, paid.provider_customer_key) not in locked.names:
+            raise TryLater("the payment was recorded at this very moment")
 
 
 # Marks.
 
 
-def _marks(batch: Iterable[Translated], entries: Iterable[tuple[Entry, str]]) -> list[Mark]:
+def _marks(
+    batch: Iterable[Translated], bookings: Iterable[Booking], known: Known, changes: Changes, now: datetime
+) -> list[Mark]:
     caused: dict[str, set[str]] = {}
-    for entry, cause in entries:
-        caused.setdefault(cause, set()).add(entry.commission_key)
-    return [
-        Mark(
-            translated.envelope.id,
-            translated.envelope.attempts,
-            InboxState.PROCESSED,
-            outcome=_outcome(translated.events, caused.get(translated.envelope.cause, set())),
-        )
-        for translated in batch
-    ]
+    for booking in bookings:
+        caused.setdefault(booking.cause, set()).add(booking.entry.commission_key)
+    return [_mark(t, caused.get(t.envelope.cause, set()), known, changes, now) for t in batch]
+
+
+def _mark(translated: Translated, commissions: set[str], known: Known, changes: Changes, now: datetime) -> Mark:
+    envelope = translated.envelope
+    for event in translated.events:
+        if isinstance(event, Reversal) and (missing := _missing(event, known, changes)) is not None:
+            return Mark(envelope.id, envelope.attempts, InboxState.WAITING, now + WAITING_DELAY, missing)
+    outcome = _outcome(translated.events, commissions)
+    return Mark(envelope.id, envelope.attempts, InboxState.PROCESSED, outcome=outcome)
+
+
+def _missing(event: Reversal, known: Known, changes: Changes) -> str | None:
+    """What a reversal waits for. It is recorded: when the payment comes, it counts without being told again."""
+    what = f"{event.kind.replace('_', ' ')} {event.reversal_key}"
+    recorded = changes.reversals.get(key_of(event)) or known.reversals.get(key_of(event)) or event
+    key = transaction_reversed(recorded, known, changes)
+    if key is None:
+        payments = ", ".join(event.payment_keys) or "no payment"
+        return f"{what} names {payments}, and no invoice paid by it is known yet"
+    if key in known.transactions or key in changes.transactions:
+        return None
+    return f"{what} takes back of {key}, which is not known yet"
+
+
+def wake_waiting(connection: Connection, known: Known, changes: Changes) -> None:
+    """What waited for a payment that has come now is due at once."""
+    if not known.reversals or not (changes.payments or changes.transactions):
+        return
+    connection.execute(
+        text("""
+            update inbox set next_attempt_at = now()
+            where state = 'waiting' and provider || ':' || event_key = any(:causes)
+        """),
+        {"causes": sorted(f"{r.provider}:{r.source.event_key}" for r in known.reversals.values())},
+    )
 
 
 def _outcome(events: Iterable[BillingEvent], commissions: set[str]) -> dict[str, list[str]]:
@@ -230,6 +307,8 @@ def _outcome(events: Iterable[BillingEvent], commissions: set[str]) -> dict[str,
                 found.setdefault("customers", []).append(event.provider_customer_key)
             case SubscriptionSeen():
                 found.setdefault("subscriptions", []).append(event.subscription_key)
-            case InvoicePaid():
+            case InvoicePaid() | InvoicePayment():
                 found.setdefault("transactions", []).append(ids.transaction_key(event.provider, event.invoice_key))
+            case Reversal():
+                found.setdefault("reversals", []).append(event.reversal_key)
     return found | ({"commissions": sorted(commissions)} if commissions else {})

@@ -201,7 +201,7 @@ class Drain:
             give_back(connection, envelopes, timedelta(0))
 
     def _process(self, connection: Connection, batch: Sequence[Translated]) -> BatchResult:
-        return process(connection, batch, self._reader)
+        return process(connection, batch, self._reader, self._clock())
 
     def _rejudge(self, connection: Connection, batch: Sequence[Translated]) -> BatchResult:
         return rejudge(connection, batch[0].envelope, self._reader, self._clock)
@@ -306,15 +306,16 @@ def _with_lines_missing(events: Iterable[BillingEvent]) -> str | None:
 
 
 def _log_entries(result: BatchResult) -> None:
-    for entry, cause in result.entries:
+    for booking in result.bookings:
+        entry = booking.entry
         log.info(
             "commission.booked" if entry.amount_minor else "commission.restated",
             commission=entry.commission_key,
             partner=entry.claimant.partner_key,
-            transaction=entry.claimant.transaction_key,
+            occasion=entry.claimant.occasion_key,
             line=entry.claimant.line_key,
             amount_minor=entry.amount_minor,
             balance_minor=entry.balance_minor,
             currency=entry.claimant.currency,
-            cause=cause,
+            cause=booking.cause,
         )

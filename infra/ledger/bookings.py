@@ -6,17 +6,21 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.commissions import Entry
+from domain.decide import Booking
 from infra.rows import as_json
 
 _COMMISSIONS = """
-insert into commissions as c (key, trigger_key, trigger_version, transaction_key, line_key, partner_key, member_key,
-    customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic, offer, earned_at)
-select key, trigger_key, trigger_version, transaction_key, line_key, partner_key, member_key,
-    customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic, offer, earned_at
+insert into commissions as c (key, trigger_key, trigger_version, event, occasion_key, transaction_key, subject,
+    line_key, partner_key, member_key, customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic,
+    offer, earned_at, due_at)
+select key, trigger_key, trigger_version, event, occasion_key, transaction_key, subject,
+    line_key, partner_key, member_key, customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic,
+    offer, earned_at, due_at
 from json_populate_recordset(null::commissions, cast(:rows as json)) order by key
 on conflict (key) do update set state = excluded.state, amount_minor = excluded.amount_minor,
     trigger_version = excluded.trigger_version, member_key = excluded.member_key, customer = excluded.customer,
-    arithmetic = excluded.arithmetic, offer = excluded.offer, earned_at = excluded.earned_at
+    arithmetic = excluded.arithmetic, offer = excluded.offer, earned_at = excluded.earned_at,
+    due_at = excluded.due_at
 """
 
 #: Nobody asks for these any more (or less than was paid out): they keep what they say, but for the amount.
@@ -25,11 +29,12 @@ with taken as (
     select * from json_to_recordset(cast(:rows as json))
         as r(key text, part int, adjusts text, state text, amount_minor bigint, arithmetic text)
 ), adjusting as (
-    insert into commissions (key, trigger_key, trigger_version, transaction_key, line_key, partner_key, member_key,
-        customer, instalment, part, adjusts, state, amount_minor, currency, arithmetic, offer, earned_at)
-    select r.key, c.trigger_key, c.trigger_version, c.transaction_key, c.line_key, c.partner_key, c.member_key,
-        c.customer, c.instalment, r.part, r.adjusts, r.state, r.amount_minor, c.currency, r.arithmetic, c.offer,
-        c.earned_at
+    insert into commissions (key, trigger_key, trigger_version, event, occasion_key, transaction_key, subject,
+        line_key, partner_key, member_key, customer, instalment, part, adjusts, state, amount_minor, currency,
+        arithmetic, offer, earned_at, due_at)
+    select r.key, c.trigger_key, c.trigger_version, c.event, c.occasion_key, c.transaction_key, c.subject,
+        c.line_key, c.partner_key, c.member_key, c.customer, c.instalment, r.part, r.adjusts, r.state, r.amount_minor,
+        c.currency, r.arithmetic, c.offer, c.earned_at, c.due_at
     from taken r join commissions c on c.key = r.adjusts
     where not exists (select from commissions known where known.key = r.key)
 )
@@ -47,27 +52,31 @@ from json_populate_recordset(null::commission_entries, cast(:rows as json)) r or
 NO_LONGER_EARNED = "no trigger asks for it any more"
 
 
-def book(connection: Connection, entries: Sequence[tuple[Entry, str]]) -> None:
-    """Write entries, each with its cause (`stripe:evt_1`). At most one per commission; zero leaves no ledger line."""
-    wanted = [_commission_row(entry) for entry, _ in entries if entry.desired is not None]
-    taken = [_taken_row(entry) for entry, _ in entries if entry.desired is None]
+def book(connection: Connection, bookings: Sequence[Booking]) -> None:
+    """Write entries. At most one per commission; zero leaves no ledger line."""
+    wanted = [_commission_row(booking) for booking in bookings if booking.entry.desired is not None]
+    taken = [_taken_row(booking.entry) for booking in bookings if booking.entry.desired is None]
     if wanted:
         connection.execute(text(_COMMISSIONS), {"rows": as_json(wanted)})
     if taken:
         connection.execute(text(_TAKEN_BACK), {"rows": as_json(taken)})
-    lines = [_entry_row(entry, cause) for entry, cause in entries if entry.amount_minor]
+    lines = [_entry_row(booking.entry, booking.cause) for booking in bookings if booking.entry.amount_minor]
     if lines:
         connection.execute(text(_ENTRIES), {"rows": as_json(lines)})
 
 
-def _commission_row(entry: Entry) -> dict[str, Any]:
+def _commission_row(booking: Booking) -> dict[str, Any]:
+    entry = booking.entry
     claimant, desired = entry.claimant, entry.desired
     assert desired is not None
     return {
         "key": entry.commission_key,
         "trigger_key": claimant.trigger_key,
         "trigger_version": desired.trigger_version,
+        "event": claimant.event,
+        "occasion_key": claimant.occasion_key,
         "transaction_key": claimant.transaction_key,
+        "subject": booking.subject,
         "line_key": claimant.line_key,
         "partner_key": claimant.partner_key,
         "member_key": desired.member_key,
@@ -81,6 +90,7 @@ def _commission_row(entry: Entry) -> dict[str, Any]:
         "arithmetic": desired.arithmetic,
         "offer": desired.offer,
         "earned_at": desired.earned_at,
+        "due_at": desired.due_at,
     }
 
 

@@ -1,6 +1,7 @@
 """Load everything that judging some transactions reads: a fixed number of statements, however many there are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -8,42 +9,59 @@ from sqlalchemy import Connection
 from domain import ids
 from domain.case import CaseFile, LineRef
 from domain.commissions import Claimant, Commission, CommissionState, Particulars
-from domain.customers import Claim
+from domain.fields import TriggerEvent
 from domain.known import ProductKey, ProviderCustomerKey
 from domain.products import ProductVersion
+from domain.standings import Standing
 from domain.transactions import Transaction
-from infra.ledger.known import load_claims, load_transactions
-from infra.ledger.shapes import version_of
+from infra.ledger.customer_names import Names, load_descriptions, load_names
+from infra.ledger.known import load_claims
+from infra.ledger.known_money import load_transactions
+from infra.ledger.shapes import standing_of, version_of
 from infra.rows import as_json, fetch
 
 
-def load_case_file(connection: Connection, keys: Sequence[str]) -> CaseFile:
-    """The case file of these transactions; unknown keys are left out."""
+def load_case_file(connection: Connection, keys: Collection[str], horizon: timedelta = timedelta(0)) -> CaseFile:
+    """The case file of these transactions; unknown keys are left out.
+
+    Products are told of as of each payment and of everything that happened within `horizon` after it.
+    """
     chains = _chains(connection, keys)
     credited_by = _credited_by(connection, sorted({chain[0][0] for chain in chains.values()}))
     others = {key for crediting in credited_by.values() for key in crediting}
     chains |= _chains(connection, sorted(others.difference(keys)))
     also = others | {ref[0] for chain in chains.values() for ref in chain}
     paid = load_transactions(connection, sorted({*keys, *also}))
-    customers, names = _customers(connection, paid)
-    claims = load_claims(connection, [*_subscription_subjects(paid), *(s for said in names.values() for s in said)])
+    names = load_names(connection, {(t.provider, t.provider_customer_key or "") for t in paid.values()})
+    claims = load_claims(connection, [*_subscription_subjects(paid), *names.subjects()])
+    previous, followed = _neighbours(connection, sorted(paid))
     return CaseFile(
         transactions=paid,
-        customers=customers,
-        customer_claims={
-            customer: tuple(claim for subject in subjects for claim in claims.get(subject, ()))
-            for customer, subjects in names.items()
-        },
-        subscription_claims={subject: _of(claims, subject) for subject in _subscription_subjects(paid)},
-        products=_products(connection, paid),
+        customers=names.customers,
+        customer_claims=names.claims(claims),
+        subscription_claims={subject: claims.get(subject, ()) for subject in _subscription_subjects(paid)},
+        customers_created=names.created,
+        descriptions=load_descriptions(connection, _moments(paid, names)),
+        previous=previous,
+        followed=followed,
+        standings=load_standings(connection, {*paid, *filter(None, previous.values())}),
+        products=_products(connection, paid, horizon),
         chains=chains,
         credited_by=credited_by,
         booked=load_booked(connection, sorted(paid)),
     )
 
 
-def _of(claims: Mapping[str, tuple[Claim, ...]], subject: str) -> tuple[Claim, ...]:
-    return claims.get(subject, ())
+def _moments(
+    paid: Mapping[str, Transaction], names: Names
+) -> dict[str, tuple[frozenset[ProviderCustomerKey], set[datetime]]]:
+    """Per customer under which names, and as of when, its description is needed."""
+    found: dict[str, tuple[frozenset[ProviderCustomerKey], set[datetime]]] = {}
+    for each in paid.values():
+        customer = names.customers.get((each.provider, each.provider_customer_key or ""))
+        if customer is not None:
+            found.setdefault(customer, (names.of(customer), set()))[1].add(each.occurred_at)
+    return found
 
 
 def _subscription_subjects(paid: Mapping[str, Transaction]) -> list[str]:
@@ -51,30 +69,69 @@ def _subscription_subjects(paid: Mapping[str, Transaction]) -> list[str]:
     return [ids.subscription_subject(*place) for place in sorted(places)]
 
 
-def _customers(
-    connection: Connection, paid: Mapping[str, Transaction]
-) -> tuple[dict[ProviderCustomerKey, str], dict[str, list[str]]]:
-    """Our customer per provider customer, and per customer every subject under which something was said of it."""
-    places = {(t.provider, t.provider_customer_key) for t in paid.values() if t.provider_customer_key}
+def _neighbours(connection: Connection, keys: Sequence[str]) -> tuple[dict[str, str | None], frozenset[str]]:
+    """For each transaction of one of our customers the one that the customer paid before it, and which are not last."""
     rows = fetch(
         connection,
         """
-        select other.provider, other.provider_customer_key, other.customer
-        from json_to_recordset(cast(:places as json)) as w(provider text, key text)
-        join provider_customers mine on mine.provider = w.provider and mine.provider_customer_key = w.key
-        join provider_customers other on other.customer = mine.customer
+        with wanted as (
+            select t.key, t.occurred_at, mine.customer from transactions t
+            join provider_customers mine
+                on mine.provider = t.provider and mine.provider_customer_key = t.provider_customer_key
+            where t.key = any(:keys) and mine.customer is not null
+        )
+        select w.key, (
+            select near.key from provider_customers other cross join lateral (
+                select t.key, t.occurred_at from transactions t
+                where t.provider = other.provider and t.provider_customer_key = other.provider_customer_key
+                    and t.occurred_at <= w.occurred_at and (t.occurred_at, t.key collate "C") < (w.occurred_at, w.key)
+                order by t.occurred_at desc, t.key collate "C" desc limit 1
+            ) near where other.customer = w.customer
+            order by near.occurred_at desc, near.key collate "C" desc limit 1
+        ) as previous, exists (
+            select from provider_customers other join transactions t
+                on t.provider = other.provider and t.provider_customer_key = other.provider_customer_key
+                and t.occurred_at >= w.occurred_at and (t.occurred_at, t.key collate "C") > (w.occurred_at, w.key)
+            where other.customer = w.customer
+        ) as followed
+        from wanted w
         """,
-        places=as_json({"provider": provider, "key": key} for provider, key in places),
+        keys=list(keys),
     )
-    customers = {(row.provider, row.provider_customer_key): row.customer for row in rows}
-    names: dict[str, set[str]] = {key: {ids.customer_subject(key)} for key in customers.values()}
-    for place, customer in customers.items():
-        names[customer].add(ids.provider_customer_subject(*place))
-    return customers, {customer: sorted(subjects) for customer, subjects in names.items()}
+    return {row.key: row.previous for row in rows}, frozenset(row.key for row in rows if row.followed)
 
 
-def _products(connection: Connection, paid: Mapping[str, Transaction]) -> dict[ProductKey, tuple[ProductVersion, ...]]:
-    """Per product, in order: the version in force at each payment, and the first that was in trial or active."""
+def later_transactions(connection: Connection, keys: Collection[str]) -> list[str]:
+    """The keys of every transaction that the same customer paid after one of these."""
+    rows = fetch(
+        connection,
+        """
+        select distinct t.key from transactions asked
+        join provider_customers mine
+            on mine.provider = asked.provider and mine.provider_customer_key = asked.provider_customer_key
+        join provider_customers other on other.customer = mine.customer
+        join transactions t on t.provider = other.provider and t.provider_customer_key = other.provider_customer_key
+            and t.occurred_at >= asked.occurred_at
+            and (t.occurred_at, t.key collate "C") > (asked.occurred_at, asked.key)
+        where asked.key = any(:keys) order by t.key
+        """,
+        keys=list(keys),
+    )
+    return [row.key for row in rows]
+
+
+def load_standings(connection: Connection, keys: Collection[str]) -> dict[str, Standing]:
+    """Where customers stand after these transactions, as far as it is recorded."""
+    rows = fetch(connection, "select * from standings where transaction_key = any(:keys)", keys=sorted(keys))
+    return {row.transaction_key: standing_of(row) for row in rows}
+
+
+def _products(
+    connection: Connection, paid: Mapping[str, Transaction], horizon: timedelta
+) -> dict[ProductKey, tuple[ProductVersion, ...]]:
+    """Per product, in order: the version in force at each payment, the first that was in trial or active, and those
+    that took effect within `horizon` after a payment.
+    """
     wanted = [
         {"provider": t.provider, "subscription_key": s, "product_key": p, "at": t.occurred_at}
         for t in paid.values()
@@ -94,10 +151,15 @@ def _products(connection: Connection, paid: Mapping[str, Transaction]) -> dict[P
             (select * from product_history v where v.provider = w.provider
                 and v.subscription_key = w.subscription_key and v.product_key = w.product_key
                 and v.status in ('trial', 'active') order by v.effective_at limit 1)
+            union all
+            (select * from product_history v where v.provider = w.provider
+                and v.subscription_key = w.subscription_key and v.product_key = w.product_key
+                and v.effective_at > w.at and v.effective_at <= w.at + make_interval(secs => :horizon_s))
         ) h
         order by h.effective_at
         """,
         wanted=as_json(wanted),
+        horizon_s=horizon.total_seconds(),
     )
     histories: dict[ProductKey, list[ProductVersion]] = {}
     for row in rows:
@@ -106,7 +168,7 @@ def _products(connection: Connection, paid: Mapping[str, Transaction]) -> dict[P
     return {place: tuple(versions) for place, versions in histories.items()}
 
 
-def _chains(connection: Connection, keys: Sequence[str]) -> dict[LineRef, tuple[LineRef, ...]]:
+def _chains(connection: Connection, keys: Collection[str]) -> dict[LineRef, tuple[LineRef, ...]]:
     """For each credit line: the latest earlier charge of its product, then the credits between the two."""
     rows = fetch(
         connection,
@@ -175,9 +237,15 @@ def load_booked(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[
 def commission_of(row: Any) -> Commission:
     """A row of `commissions` as a value."""
     claimant = Claimant(
-        row.trigger_key, row.transaction_key, row.line_key, row.partner_key, row.currency, row.instalment
+        row.trigger_key,
+        row.occasion_key,
+        row.line_key,
+        row.partner_key,
+        row.currency,
+        row.instalment,
+        TriggerEvent(row.event),
     )
     particulars = Particulars(
-        row.trigger_version, row.member_key, row.customer, row.arithmetic, row.offer, row.earned_at
-    )  # fmt: skip
+        row.trigger_version, row.member_key, row.customer, row.arithmetic, row.offer, row.earned_at, row.due_at
+    )
     return Commission(row.key, claimant, row.part, CommissionState(row.state), row.amount_minor, particulars)

@@ -2,15 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
 from domain.catalogue import Entry
+from domain.decide import Affected
 from domain.known import Changes, SubscriptionKey, Touched
 from domain.products import ProductVersion
 from infra import tables
-from infra.ledger.shapes import line_rows, provider_customer_row, snapshot_row, transaction_row, version_row
+from infra.ledger.shapes import (
+    description_row,
+    line_rows,
+    provider_customer_row,
+    reversal_row,
+    snapshot_row,
+    transaction_row,
+    version_row,
+)
 from infra.rows import as_json, fetch, insert_rows
 
 
@@ -20,6 +29,11 @@ def apply_changes(connection: Connection, changes: Changes) -> None:
     people = [provider_customer_row(person) for person in changes.provider_customers.values()]
     insert_rows(connection, tables.provider_customers, people, replace=True)
     insert_rows(connection, tables.claims, [asdict(claim) for claim in changes.claims], replace=True)
+    said = {(s.provider, s.provider_customer_key, s.source.event_key): s for s in changes.descriptions}
+    insert_rows(connection, tables.customer_descriptions, [description_row(s) for s in said.values()], replace=True)
+    links = [{"provider": p, "payment_key": key, "invoice_key": i} for (p, key), i in changes.payments.items()]
+    insert_rows(connection, tables.payment_links, links, replace=True)
+    insert_rows(connection, tables.reversals, [reversal_row(r) for r in changes.reversals.values()], replace=True)
     snapshots = {(s.provider, s.subscription_key, s.source.event_key): snapshot_row(s) for s in changes.snapshots}
     insert_rows(connection, tables.subscription_snapshots, list(snapshots.values()), replace=True)
     _apply_transactions(connection, changes)
@@ -155,7 +169,8 @@ with customers as (
     join transactions t on t.provider = w.provider and t.provider_customer_key = w.key and t.occurred_at >= w.since
     union all
     select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from subscriptions w
-    join transaction_lines l on l.provider = w.provider and l.subscription_key = w.key and l.occurred_at >= w.since
+    join transaction_lines l on l.provider = w.provider and l.subscription_key = w.key
+        and l.occurred_at >= w.since - make_interval(secs => :horizon_s)
     join transactions t on t.key = l.transaction_key
 ), credited as (
     select provider, key, min(since) as since, min(cause) as cause from (
@@ -174,9 +189,9 @@ select key, min(cause) as cause from (
 """  # noqa: E501
 
 
-def affected(connection: Connection, touched: Touched) -> dict[str, str]:
-    """The keys of transactions that must be judged again, each with its cause."""
-    found = dict(touched.transactions)
+def affected(connection: Connection, touched: Touched, horizon: timedelta) -> Affected:
+    """What must be judged again, each with its cause; payments on a subscription as far back as `horizon`."""
+    found = Affected(dict(touched.transactions), {}, dict(touched.moved))
     if touched.customers or touched.subscriptions or touched.credits:
         rows = fetch(
             connection,
@@ -184,10 +199,29 @@ def affected(connection: Connection, touched: Touched) -> dict[str, str]:
             customers=_moments(touched.customers),
             subscriptions=_moments(touched.subscriptions),
             credits=_moments(touched.credits),
+            horizon_s=horizon.total_seconds(),
         )
         for row in rows:
-            found.setdefault(row.key, row.cause)
+            found.transactions.setdefault(row.key, row.cause)
+    found.people.update({place: cause for place, (_, cause) in touched.customers.items()})
     return found
+
+
+def add_owners(connection: Connection, touched: Touched, found: Affected) -> None:
+    """Add the customers whose products have another history now; only occasions other than payments ask for them."""
+    rows = fetch(
+        connection,
+        """
+        select distinct p.provider, p.provider_customer_key, w.key from json_to_recordset(cast(:wanted as json))
+            as w(provider text, key text)
+        join products p on p.provider = w.provider and p.subscription_key = w.key
+        where p.provider_customer_key is not null
+        """,
+        wanted=_moments(touched.subscriptions),
+    )
+    for row in rows:
+        _, cause = touched.subscriptions[(row.provider, row.key)]
+        found.people.setdefault((row.provider, row.provider_customer_key), cause)
 
 
 def _moments(touched: Mapping[tuple[str, str], tuple[datetime, str]]) -> str:

@@ -3,7 +3,7 @@
 Works on any ledger that keeps the promises of `Ledger`: PostgreSQL's, or one in memory.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -54,9 +54,19 @@ class Ledger(Protocol):
         """Append entries to the ledger, and say what each commission now is."""
 
 
-def settle(ledger: Ledger, events: Sequence[BillingEvent], program: Program) -> tuple[Known, Changes, list[Booking]]:
-    """Record events and book what they change; what was known, what changed, what was booked."""
+def settle(
+    ledger: Ledger,
+    events: Sequence[BillingEvent],
+    program: Program,
+    *,
+    check: Callable[[Known], None] = lambda known: None,
+) -> tuple[Known, Changes, list[Booking]]:
+    """Record events and book what they change; what was known, what changed, what was booked.
+
+    `check` may look at what is known and raise before anything is written.
+    """
     known = ledger.load_known(events, program.catalogue)
+    check(known)
     changes = record(events, known, program.lookback)
     ledger.apply(changes)
     if changes.entries:

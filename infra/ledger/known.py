@@ -9,12 +9,13 @@ from sqlalchemy import Connection
 from domain import ids
 from domain.catalogue import Catalogue
 from domain.customers import Claim, Customer
-from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, SubscriptionSeen
+from domain.facts import BillingEvent, CustomerSeen, SubscriptionSeen
 from domain.known import Known, ProviderCustomer, ProviderCustomerKey, SubscriptionKey, SubscriptionWindow
 from domain.products import Evidence, ProductVersion, state_before
 from domain.record import windows
 from domain.transactions import Transaction
-from infra.ledger.shapes import claim_of, provider_customer_of, snapshot_of, transaction_of, version_of
+from infra.ledger.known_money import load_money
+from infra.ledger.shapes import claim_of, provider_customer_of, snapshot_of, version_of
 from infra.rows import as_json, fetch
 
 
@@ -22,10 +23,7 @@ def load_known(connection: Connection, events: Sequence[BillingEvent], catalogue
     """Everything recorded that `domain.record.record` can meet while it folds these events in."""
     people = _provider_customers(connection, events)
     customers, people = _customers(connection, events, people)
-    paid = load_transactions(
-        connection,
-        [ids.transaction_key(e.provider, e.invoice_key) for e in events if isinstance(e, InvoicePaid)],
-    )
+    money = load_money(connection, events)
     subjects = [ids.provider_customer_subject(*place) for place in people]
     subjects += [ids.customer_subject(key) for key in customers]
     subjects += [
@@ -37,9 +35,11 @@ def load_known(connection: Connection, events: Sequence[BillingEvent], catalogue
         provider_customers=people,
         customers=customers,
         claims=load_claims(connection, subjects),
-        transactions=paid,
-        subscriptions=_subscriptions(connection, _since(connection, events, paid)),
+        transactions=money.transactions,
+        subscriptions=_subscriptions(connection, _since(connection, events, money.transactions)),
         catalogue=catalogue,
+        payments=money.payments,
+        reversals=money.reversals,
     )
 
 
@@ -85,21 +85,6 @@ def load_claims(connection: Connection, subjects: Sequence[str]) -> dict[str, tu
         for row in fetch(connection, "select * from claims where subject = any(:subjects)", subjects=list(subjects)):
             said.setdefault(row.subject, []).append(claim_of(row))
     return {subject: tuple(spoken) for subject, spoken in said.items()}
-
-
-def load_transactions(connection: Connection, keys: Sequence[str]) -> dict[str, Transaction]:
-    """Transactions with their lines, per key; keys that are not known are left out."""
-    if not keys:
-        return {}
-    lines: dict[str, list[Any]] = {}
-    for line in fetch(
-        connection,
-        "select * from transaction_lines where transaction_key = any(:keys) order by transaction_key, line_key",
-        keys=list(keys),
-    ):
-        lines.setdefault(line.transaction_key, []).append(line)
-    rows = fetch(connection, "select * from transactions where key = any(:keys)", keys=list(keys))
-    return {row.key: transaction_of(row, lines) for row in rows}
 
 
 # Subscriptions, from the moment on that the batch can change.

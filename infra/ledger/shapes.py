@@ -1,12 +1,24 @@
 """Rows as domain values and back: the one place that knows how each fact is laid out in its table."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from domain.customers import Claim
-from domain.facts import ProductStatus, Source, SubscriptionItem, SubscriptionSeen
+from domain.facts import (
+    CustomerSeen,
+    ProductStatus,
+    Reversal,
+    ReversalKind,
+    ReversalLine,
+    Source,
+    SubscriptionItem,
+    SubscriptionSeen,
+)
 from domain.known import ProviderCustomer
+from domain.limits import Usage
 from domain.products import ProductVersion
+from domain.standings import Standing
 from domain.transactions import Line, Transaction
 
 #: Looked up, for an enum's own call costs more than the rest of a row.
@@ -43,6 +55,8 @@ def provider_customer_row(person: ProviderCustomer) -> dict[str, Any]:
         "country": person.country,
         "metadata": person.metadata,
         "deleted": person.deleted,
+        "created_at": person.created_at,
+        "described_at": person.described_at,
     }
 
 
@@ -59,7 +73,101 @@ def provider_customer_of(row: Any) -> ProviderCustomer:
         row.country,
         row.metadata,
         row.deleted,
+        row.created_at,
+        row.described_at,
     )
+
+
+def description_row(seen: CustomerSeen) -> dict[str, Any]:
+    """What an event said of a provider's customer, as a row."""
+    return {
+        "provider": seen.provider,
+        "provider_customer_key": seen.provider_customer_key,
+        "event_key": seen.source.event_key,
+        "source_version": seen.source.version,
+        "source_at": seen.source.occurred_at,
+        "source_rank": seen.source.rank,
+        "email": seen.email,
+        "name": seen.name,
+        "country": seen.country,
+        "metadata": seen.metadata,
+    }
+
+
+def description_of(row: Any) -> CustomerSeen:
+    """A row of `customer_descriptions` as a value."""
+    source = Source(row.source_version, row.source_at, row.source_rank, row.event_key)
+    return CustomerSeen(
+        row.provider,
+        row.provider_customer_key,
+        source,
+        email=row.email,
+        name=row.name,
+        country=row.country,
+        metadata=row.metadata,
+    )
+
+
+def reversal_row(reversal: Reversal) -> dict[str, Any]:
+    """A refund, credit note or dispute as a row."""
+    return {
+        "provider": reversal.provider,
+        "kind": reversal.kind,
+        "reversal_key": reversal.reversal_key,
+        **source_columns(reversal.source, "source"),
+        "currency": reversal.currency,
+        "amount_minor": reversal.amount_minor,
+        "undone_minor": reversal.undone_minor,
+        "refunded_minor": reversal.refunded_minor,
+        "invoice_key": reversal.invoice_key,
+        "payment_keys": reversal.payment_keys,
+        "lines": [
+            [line.amount_minor, line.line_key, line.subscription_key, line.product_key] for line in reversal.lines
+        ],
+        "provider_customer_key": reversal.provider_customer_key,
+    }
+
+
+def reversal_of(row: Any) -> Reversal:
+    """A row of `reversals` as a value."""
+    source = source_of(row, "source")
+    assert source is not None  # the columns are not null
+    return Reversal(
+        provider=row.provider,
+        kind=ReversalKind(row.kind),
+        reversal_key=row.reversal_key,
+        source=source,
+        currency=row.currency,
+        amount_minor=row.amount_minor,
+        undone_minor=row.undone_minor,
+        refunded_minor=row.refunded_minor,
+        invoice_key=row.invoice_key,
+        payment_keys=tuple(row.payment_keys),
+        lines=tuple(ReversalLine(*line) for line in row.lines),
+        provider_customer_key=row.provider_customer_key,
+    )
+
+
+def standing_row(transaction_key: str, customer: str, standing: Standing) -> dict[str, Any]:
+    """Where a customer stands after a payment, as a row."""
+    return {
+        "transaction_key": transaction_key,
+        "customer": customer,
+        "number": standing.number,
+        "revenue": standing.revenue,
+        "usage": {
+            trigger: [used.count, used.first_at.isoformat(), used.amounts] for trigger, used in standing.usage.items()
+        },
+    }
+
+
+def standing_of(row: Any) -> Standing:
+    """A row of `standings` as a value."""
+    usage = {
+        trigger: Usage(count, datetime.fromisoformat(first_at), amounts)
+        for trigger, (count, first_at, amounts) in row.usage.items()
+    }
+    return Standing(row.number, row.revenue, usage)
 
 
 def claim_of(row: Any) -> Claim:
@@ -165,6 +273,7 @@ def transaction_row(paid: Transaction) -> dict[str, Any]:
         "occurred_at": paid.occurred_at,
         **source_columns(paid.source, "source"),
         "metadata": paid.metadata,
+        "tax_minor": paid.tax_minor,
     }
 
 
@@ -183,6 +292,8 @@ def line_rows(paid: Transaction) -> list[dict[str, Any]]:
             "discount_minor": line.discount_minor,
             "quantity": line.quantity,
             "recurring": line.recurring,
+            "reversed_minor": line.reversed_minor,
+            "parts": line.parts,
         }
         for line in paid.lines
     ]
@@ -201,6 +312,7 @@ def transaction_of(row: Any, lines: Mapping[str, list[Any]]) -> Transaction:
         source=source,
         lines=tuple(sorted((_line_of(line) for line in lines.get(row.key, ())), key=lambda line: line.key)),
         metadata=row.metadata,
+        tax_minor=row.tax_minor,
     )
 
 
@@ -214,4 +326,6 @@ def _line_of(row: Any) -> Line:
         discount_minor=row.discount_minor,
         quantity=row.quantity,
         recurring=row.recurring,
+        reversed_minor=row.reversed_minor,
+        parts=tuple(row.parts),
     )

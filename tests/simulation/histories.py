@@ -126,9 +126,7 @@ class _Company:
             self.world.linked.append(Linked(at, 0 if kind == "created" else 1, event_key, name, linked))
         rank, country = 0 if kind == "created" else 1, self.random.choice(["DE", "US"])
         self.world.described.append(Described(at, rank, event_key, name, country))
-        self.tell(
-            stripe.customer(name, change=kind, at=at, event_key=event_key, metadata=metadata, country=country)
-        )
+        self.tell(stripe.customer(name, change=kind, at=at, event_key=event_key, metadata=metadata, country=country))
 
     def _one_off(self, customer: str) -> None:
         """An invoice without a subscription: one product, one line that names none."""

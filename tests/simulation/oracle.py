@@ -257,7 +257,7 @@ def _fired(
             if offer.flat:
                 left = round(Fraction(offer.flat[0] * max(0, share.left), share.amount))
             else:
-                left = _percent(offer, share.left)
+                left = _percent(offer, max(0, share.left))
             customer = _customer(world, payment.customer) or ""
             allowed = _allowed(offer, used.setdefault((offer.key, customer), Used()), payment.paid_at, paid, currency)
             if allowed > 0:
@@ -291,9 +291,7 @@ def _in_force(world: World, key: str, at: datetime) -> Offer | None:
     return latest if latest and latest.active else None
 
 
-def _holds(
-    world: World, offer: Offer, share: Share, partner: str, payment: Payment, purse: Purse, total: int
-) -> bool:
+def _holds(world: World, offer: Offer, share: Share, partner: str, payment: Payment, purse: Purse, total: int) -> bool:
     at = payment.paid_at
     if not _suits(world, offer, partner, payment.customer, at):
         return False
@@ -414,7 +412,9 @@ def _other_occasions(world: World, keys: set[str]) -> set[Row]:
     return rows
 
 
-def _customers_created(world: World) -> list[tuple[str, str, datetime, str | None, str | None, str | None, tuple[str, ...]]]:
+def _customers_created(
+    world: World,
+) -> list[tuple[str, str, datetime, str | None, str | None, str | None, tuple[str, ...]]]:
     first: dict[str, tuple[datetime, str]] = {}
     for each in world.described:
         customer = _customer(world, each.customer)

@@ -75,7 +75,9 @@ def _walk(subscription: str, entries: list[Shown | Payment]) -> dict[tuple[str, 
 def _proven(payment: Payment, subscription: str) -> list[tuple[str, tuple[str, ...]]]:
     """The products whose lines together come to more than nothing."""
     proven = []
-    for product in sorted({line.product for line in payment.lines if line.product and line.subscription == subscription}):
+    for product in sorted(
+        {line.product for line in payment.lines if line.product and line.subscription == subscription}
+    ):
         lines = [line for line in payment.lines if (line.subscription, line.product) == (subscription, product)]
         if sum(line.amount - line.discount for line in lines) > 0:
             charging = [line for line in lines if line.amount > 0] or lines
