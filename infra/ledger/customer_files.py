@@ -68,7 +68,9 @@ def _histories(connection: Connection, places: Iterable[ProviderCustomerKey]) ->
         """
         select p.provider_customer_key, h.* from json_to_recordset(cast(:places as json)) as w(provider text, key text)
         join products p on p.provider = w.provider and p.provider_customer_key = w.key
-        join product_history h using (provider, subscription_key, product_key) order by h.effective_at
+        join product_history h on h.provider = p.provider and h.subscription_key = p.subscription_key
+            and h.product_key = p.product_key
+        order by h.effective_at
         """,
         places=as_json({"provider": provider, "key": key} for provider, key in sorted(set(places))),
     )

@@ -80,14 +80,15 @@ def test_linking_touches_everything_the_customer_ever_paid() -> None:
 
 
 def test_a_customer_that_loses_a_name_loses_what_was_said_under_it() -> None:
-    """Relinking one provider id touches the other ids of the customer it leaves."""
+    """Relinking one provider id touches everything paid under the other ids of the customer it leaves."""
     people = [ProviderCustomer("stripe", key, ACME, link_source=source(0)) for key in ("cus_1", "cus_2")]
     subject = ids.provider_customer_subject("stripe", "cus_1")
     known = knowing(*people, first=Claim(subject, "ada", None, NOON, "stripe:evt_0"))
     changes = record([person(9, customer_key="other")], known, LOOKBACK)
     touched = changes.touched.customers
     assert touched[("stripe", "cus_1")] == (BEGINNING, "stripe:evt_9")
-    assert touched[("stripe", "cus_2")] == (NOON - LOOKBACK, "stripe:evt_9")
+    assert touched[("stripe", "cus_2")] == (BEGINNING, "stripe:evt_9")
+    assert set(changes.touched.moved) == {ACME, OTHER}
 
 
 def test_two_reports_of_one_payment_are_one_transaction() -> None:

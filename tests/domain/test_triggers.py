@@ -100,21 +100,32 @@ MISTAKE_TABLE = """
 {"event": "paid"}                                                  event                 transaction_created
 {"event": ["paid"]}                                                event                 must be
 {"action": "10 %"}                                                 action                must be an object
-{"action": {}}                                                     action.type           percent or flat
-{"action": {"type": "gift"}}                                       action.type           percent or flat
-{"action": {"type": "percent"}}                                    action.percent        decimal string
-{"action": {"type": "percent", "percent": 10}}                     action.percent        decimal string
-{"action": {"type": "percent", "percent": "0"}}                    action.percent        more than 0
-{"action": {"type": "percent", "percent": "100.5"}}                action.percent        at most 100
-{"action": {"type": "percent", "percent": "10", "amount": 5}}      action.amount         unknown field
-{"action": {"type": "flat", "amount": 5}}                          action.currency       three-letter
-{"action": {"type": "flat", "currency": "usd"}}                    action.amount         positive whole number
-{"action": {"type": "flat", "amount": 0, "currency": "usd"}}       action.amount         positive whole number
-{"action": {"type": "flat", "amount": -5, "currency": "usd"}}      action.amount         positive whole number
-{"action": {"type": "flat", "amount": 4.9, "currency": "usd"}}     action.amount         positive whole number
-{"action": {"type": "flat", "amount": true, "currency": "usd"}}    action.amount         positive whole number
-{"action": {"type": "percent", "percent": "10", "drip": {}}}       action.drip           drip is not available yet
-{"action": {"type": "percent", "percent": "10", "limit": {}}}      action.limit          limit is not available yet
+{"action": {}} action.type percent or flat
+{"action": {"type": "gift"}} action.type percent or flat
+{"action": {"type": "percent"}} action.percent decimal string
+{"action": {"type": "percent", "percent": 10}} action.percent decimal string
+{"action": {"type": "percent", "percent": "0"}} action.percent more than 0
+{"action": {"type": "percent", "percent": "100.5"}} action.percent at most 100
+{"action": {"type": "percent", "percent": "10", "amount": 5}} action.amount unknown field
+{"action": {"type": "flat", "amount": 5}} action.currency three-letter
+{"action": {"type": "flat", "currency": "usd"}} action.amount positive whole number
+{"action": {"type": "flat", "amount": 0, "currency": "usd"}} action.amount positive whole number
+{"action": {"type": "flat", "amount": -5, "currency": "usd"}} action.amount positive whole number
+{"action": {"type": "flat", "amount": 4.9, "currency": "usd"}} action.amount positive whole number
+{"action": {"type": "flat", "amount": true, "currency": "usd"}} action.amount positive whole number
+{"action": {"type": "percent", "percent": "10", "drip": []}} action.drip must be an object such as
+{"action": {"type": "percent", "percent": "10", "drip": {"cycle": {"months": 1}}}} action.drip.occurrences from 1 to 120
+{"action": {"type": "percent", "percent": "10", "drip": {"cycle": {"months": 1}, "occurrences": 121}}} action.drip.occurrences from 1 to 120
+{"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 2}}} action.drip.cycle such as {"days": 30}
+{"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 2, "cycle": {"months": 0}}}} action.drip.cycle must be from 1 months
+{"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 1, "delay": "soon"}}} action.drip.delay such as {"days": 30}
+{"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 1, "stop_on_churn": "yes"}}} action.drip.stop_on_churn must be true or false
+{"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 1, "cycl": 1}}} action.drip.cycl unknown field; action.drip has delay
+{"action": {"type": "percent", "percent": "10", "limit": {}}} action.limit one or more of per_customer, months or amount_max
+{"action": {"type": "percent", "percent": "10", "limit": {"months": 0}}} action.limit.months from 1 to 1,200
+{"action": {"type": "percent", "percent": "10", "limit": {"per_customer": true}}} action.limit.per_customer from 1 to 1,000,000
+{"action": {"type": "percent", "percent": "10", "limit": {"amount_max": 1000000000000001}}} action.limit.amount_max from 1 to 1,000,000,000,000,000
+{"action": {"type": "percent", "percent": "10", "limit": {"months": 1, "each": 2}}} action.limit.each unknown field; action.limit has per_customer
 {"event": "partner_joined"}                                        action.type           must be flat
 {"rules": {"field": "x", "op": "is_set"}}                          rules.field           unknown field
 {"rules": []}                                                      rules                 must be an object
@@ -130,7 +141,7 @@ MISTAKE_TABLE = """
 {"effective_from": 1772323200}                                     effective_from        looks like seconds
 {"effective_from": -1}                                             effective_from        epoch milliseconds
 {"effective_from": 1e300}                                          effective_from        epoch milliseconds
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize("row", MISTAKE_TABLE.strip().splitlines())

@@ -28,9 +28,9 @@ def copied(
 ) -> str:
     """SQL for a commission like the one that is there, but for what is said."""
     return f"""
-        insert into commissions (key, trigger_key, trigger_version, transaction_key, line_key, partner_key, customer,
-            state, amount_minor, currency, arithmetic, earned_at, part, adjusts)
-        select '{key}', trigger_key, trigger_version, transaction_key, {line_key}, partner_key, customer,
+        insert into commissions (key, trigger_key, trigger_version, occasion_key, transaction_key, line_key,
+            partner_key, customer, state, amount_minor, currency, arithmetic, earned_at, part, adjusts)
+        select '{key}', trigger_key, trigger_version, occasion_key, transaction_key, {line_key}, partner_key, customer,
             'pending', {amount_minor}, currency, arithmetic, earned_at, {part}, {adjusts} from commissions limit 1
     """
 

@@ -272,11 +272,11 @@ class _Company:
         for change in ("paid", "payment_succeeded")[: self.random.choice([1, 2])]:
             event_at = at + timedelta(seconds=self.random.choice([0, 1, 2]))
             details: dict[str, Any] = {"change": change, "paid_at": at, "at": event_at, "event_key": self.event_key()}
-            self.tell(
-                stripe.invoice_paid(
-                    key, customer=customer, lines=lines, subscription=subscription, currency=currency, **details
-                )
+            event = stripe.invoice_paid(
+                key, customer=customer, lines=lines, subscription=subscription, currency=currency, **details
             )
+            event["data"]["object"]["total"] += tax
+            self.tell(event)
 
     def _price(self, product: str | None, price: str | None) -> str | None:
         return None if product is None else price or self.random.choice(_PRICES[product])

@@ -380,12 +380,15 @@ def _partner(at: datetime, said: list[Said]) -> str | None:
 
 # Occasions other than payments.
 
+#: (event, key, moment, provider's customer, subscription or partner, product, prices)
+Happened = tuple[str, str, datetime, str | None, str | None, str | None, tuple[str, ...]]
+
 _JOINED = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def _other_occasions(world: World, keys: set[str]) -> set[Row]:
     """Flat amounts for what happened to products, customers and partners."""
-    happened = [
+    happened: list[Happened] = [
         ("partner_joined", partner, _JOINED, None, partner, None, ())
         for partner in sorted({terms.partner for terms in world.partners})
     ]
@@ -412,9 +415,7 @@ def _other_occasions(world: World, keys: set[str]) -> set[Row]:
     return rows
 
 
-def _customers_created(
-    world: World,
-) -> list[tuple[str, str, datetime, str | None, str | None, str | None, tuple[str, ...]]]:
+def _customers_created(world: World) -> list[Happened]:
     first: dict[str, tuple[datetime, str]] = {}
     for each in world.described:
         customer = _customer(world, each.customer)

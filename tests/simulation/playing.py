@@ -1,14 +1,18 @@
 """Play a history in different ways and hold the books against each other, the oracle and the ledger's own laws."""
 
+from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from domain.commissions import bookings
-from domain.facts import SubscriptionSeen
+from domain.facts import BillingEvent, SubscriptionSeen
 from domain.judge import desired
 from domain.known import SubscriptionKey
 from domain.products import Evidence, ProductVersion, SubscriptionState, fold
 from infra.ledger.case_files import load_case_file
-from infra.ledger.known import load_transactions
+from infra.ledger.deciding import settle
+from infra.ledger.known_money import load_transactions
+from infra.ledger.postgres import PostgresLedger
 from infra.ledger.shapes import snapshot_of, version_of
 from infra.program import ProgramReader
 from infra.rows import fetch
@@ -16,6 +20,8 @@ from tests.simulation.oracle import expected, understood
 from tests.simulation.world import Change, World
 from tests.stage import Stage
 
+#: A Stripe event, or a fact that none of ours tells.
+Told = dict[str, Any] | BillingEvent
 Books = dict[str, list[tuple[object, ...]]]
 
 
@@ -25,20 +31,20 @@ def play_in_order(stage: Stage, world: World) -> None:
         if isinstance(entry, Change):
             entry.play(stage)
         else:
-            stage.play([entry])
+            _play(stage, [entry])
     stage.drainer.sweep()
 
 
 def play_shuffled(stage: Stage, world: World, random: Random) -> None:
     """Events in any order, up to three times each, in batches of any size; changes in their own order, any time."""
-    events = [event for event in world.events for _ in range(random.randint(1, 3))]
+    events: list[Told] = [event for event in (*world.events, *world.facts) for _ in range(random.randint(1, 3))]
     random.shuffle(events)
     changes = list(world.changes)
     while events or changes:
         if changes and random.random() < 0.4:
             changes.pop(0).play(stage)
         count = random.choice([1, 2, 5, 20, 60])
-        stage.play(events[:count])
+        _play(stage, events[:count])
         del events[:count]
     stage.drainer.sweep()
 
@@ -47,8 +53,19 @@ def play_at_once(stage: Stage, world: World) -> None:
     """Everything in one batch, then everything again."""
     for change in world.changes:
         change.play(stage)
-    stage.play(world.events)
+    _play(stage, [*world.events, *world.facts])
+    _play(stage, world.facts)
     stage.replay()
+
+
+def _play(stage: Stage, told: Sequence[Told]) -> None:
+    """Events by way of the inbox; facts that no Stripe event of ours tells by the path behind it."""
+    stage.play([each for each in told if isinstance(each, dict)])
+    facts = [each for each in told if not isinstance(each, dict)]
+    if facts:
+        with stage.engine.begin() as connection:
+            program = ProgramReader(stage.settings).read(connection)
+            settle(PostgresLedger(connection, program), facts, program)
 
 
 def told_by(stage: Stage) -> Books:
@@ -61,9 +78,9 @@ def told_by(stage: Stage) -> Books:
         "select key, customer_key from customers where key in (select customer from provider_customers) order by 1"
     )
     books["said"] = stage.ask("""
-        select trigger_key, transaction_key, line_key, partner_key, member_key, customer, trigger_version, state,
-            amount_minor, arithmetic, earned_at
-        from commissions where amount_minor <> 0 order by 1, 2, 3, 4
+        select trigger_key, occasion_key, line_key, partner_key, instalment, member_key, customer, trigger_version,
+            state, amount_minor, arithmetic, earned_at, due_at, subject
+        from commissions where amount_minor <> 0 order by 1, 2, 3, 4, 5
     """)
     books["book"] = stage.ask("select external_key, needs_review from product_book order by 1")
     return books
@@ -75,12 +92,19 @@ def faults(stage: Stage, world: World) -> list[str]:
     found += [f"commission {row[0]} is not the sum of its entries" for row in stage.ask(_WRONG_SUMS)]
     found += [f"commission {row[0]} has an entry of zero" for row in stage.ask(_ZEROES)]
     known = understood(world)
-    booked = {(*row[:4], row[4], row[5]) for row in stage.commissions() if row[0] in known}
+    booked = {tuple(row) for row in stage.ask(_BOOKED) if row[0] in known}
     found += [f"booked, and not expected: {row}" for row in sorted(booked - expected(world), key=repr)]
     found += [f"expected, and not booked: {row}" for row in sorted(expected(world) - booked, key=repr)]
     return found + _unsettled_judgements(stage) + _histories_that_differ(stage)
 
 
+_BOOKED = """
+    select trigger_key, coalesce(c.customer_key, occasion_key), line_key, partner_key, sum(amount_minor)::bigint,
+        currency, instalment
+    from commissions left join customers c on c.key = occasion_key and event = 'customer_created'
+    group by trigger_key, coalesce(c.customer_key, occasion_key), line_key, partner_key, currency, instalment
+    having sum(amount_minor) <> 0
+"""
 _UNSETTLED = "select event_key, state, reason from inbox where state <> 'processed'"
 _ZEROES = "select commission_key from commission_entries where amount_minor = 0"
 _WRONG_SUMS = """
@@ -94,7 +118,7 @@ def _unsettled_judgements(stage: Stage) -> list[str]:
     with stage.engine.connect() as connection:
         program = ProgramReader(stage.settings).read(connection)
         keys = [row.key for row in fetch(connection, "select key from transactions")]
-        case = load_case_file(connection, keys)
+        case = load_case_file(connection, keys, program.horizon)
     return [
         f"judging {key} afresh books {entry.amount_minor} on {entry.claimant}"
         for key in keys

@@ -192,4 +192,5 @@ class World:
         moments: list[tuple[float, int, Any]] = []
         moments += [(change.at.timestamp(), 0, change) for change in self.changes]
         moments += [(event["created"], 1, event) for event in self.events]
+        moments += [(fact.source.occurred_at.timestamp(), 2, fact) for fact in self.facts]
         return [entry for _, _, entry in sorted(moments, key=lambda moment: moment[:2])]
