@@ -1,6 +1,7 @@
 """Play a history on the ledger in memory: the same facts, the same path, no server. Thousands of histories a minute."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from domain import ids
 from domain.case import Program
 from domain.catalogue import Catalogue, EntryName
 from domain.catalogue import Entry as BookEntry
-from domain.commissions import Claimant, CommissionState
+from domain.commissions import Claimant, CommissionState, move, released
 from domain.decide import Affected, Booking
 from domain.facts import BillingEvent
 from domain.fields import TriggerEvent
@@ -20,6 +21,7 @@ from infra.ledger.deciding import judge_again, judge_partner, settle
 from infra.providers.stripe import example_events
 from infra.providers.stripe.translate import translate
 from tests.memory_ledger import MemoryLedger
+from tests.simulation.histories import END, START, draw
 from tests.simulation.oracle import LOOKBACK, expected, understood
 from tests.simulation.program import document
 from tests.simulation.world import Change, Named, Offer, PartnerTerms, World
@@ -153,7 +155,7 @@ def play_shuffled(world: World, random: Random) -> MemoryStage:
     random.shuffle(events)
     changes = list(world.changes)
     while events or changes:
-        approve_some(stage, random)
+        move_some(stage, random)
         if changes and random.random() < 0.4:
             count = random.choice([1, 1, len(changes)])
             stage.set(changes[:count])
@@ -174,11 +176,17 @@ def play_at_once(world: World) -> MemoryStage:
     return stage
 
 
-def approve_some(stage: MemoryStage, random: Random) -> None:
-    """What is approved or paid is never edited: whatever comes later adjusts it."""
+def move_some(stage: MemoryStage, random: Random) -> None:
+    """The calendar releases what is due, and people approve and pay: whatever comes later adjusts that."""
+    now = START + (END - START) * random.random() * 3
     for key, commission in list(stage.ledger.commissions.items()):
-        if commission.state is CommissionState.PENDING and random.random() < 0.3:
-            stage.ledger.set_state(key, random.choice([CommissionState.APPROVED, CommissionState.PAID]))
+        state = released(commission, now, random.choice([None, 0, 30]))
+        if state is CommissionState.PENDING and random.random() < 0.3:
+            state = move(commission if state is commission.state else replace(commission, state=state),
+                         CommissionState.APPROVED)  # fmt: skip
+        if state is CommissionState.APPROVED and random.random() < 0.5:
+            state = move(replace(commission, state=state), CommissionState.PAID)
+        stage.ledger.set_state(key, state)
 
 
 def faults(stage: MemoryStage, world: World) -> list[str]:
@@ -203,3 +211,17 @@ def _occasion(stage: MemoryStage, claimant: Claimant) -> str:
     if claimant.event is TriggerEvent.CUSTOMER_CREATED:
         return stage.ledger.customers[claimant.occasion_key].customer_key
     return claimant.occasion_key
+
+
+def faults_of_seed(seed: int, customers_max: int = 3) -> list[str]:
+    """One history in every way; a sentence per fault, with the way that has it."""
+    world = draw(seed, customers_max)
+    return [
+        f"{name}: {fault}"
+        for name, play in (("in order", play_in_order), ("shuffled", _shuffled_by_seed), ("at once", play_at_once))
+        for fault in faults(play(world), world)
+    ]
+
+
+def _shuffled_by_seed(world: World) -> MemoryStage:
+    return play_shuffled(world, Random(world.seed))
