@@ -283,8 +283,8 @@ def test_two_commissions_of_one_cause_are_found() -> None:
 
 def test_a_part_without_a_first_is_a_gap() -> None:
     """An adjustment of nothing is a gap at zero."""
-    checked = invariants.parts_are_numbered_without_a_gap(books(CLAWBACK), NOON)
-    assert list(checked) == [(CLAWBACK.key, "it is part 1, and there is no part 0")]
+    gaps = invariants.parts_are_numbered_without_a_gap(books(CLAWBACK), NOON)
+    assert list(gaps) == [(CLAWBACK.key, "it is part 1, and there is no part 0")]
 
 
 def test_the_parts_of_one_commission_are_counted_apart_from_anothers() -> None:
@@ -337,6 +337,14 @@ def test_credits_count_per_trigger_partner_and_currency() -> None:
         assert [subject for subject, _ in found_ones] == [CREDIT.key]
 
 
+def test_a_positive_whole_pays_for_itself_whatever_its_credit_lines_name() -> None:
+    """A payment that is more than its credit lines is a charge: what it earned stands against its own credits."""
+    upgrade = BookedTransaction("in_3", "usd", (BookedLine("more", 9000, 0),), credits="in_1")
+    downgrade = BookedTransaction("in_4", "usd", (BookedLine("less", -9000, 0),), credits="in_3")
+    wholes = [commission(500, occasion, None) for occasion in ("in_1", "in_3")]
+    assert found(books(*wholes, commission(-500, "in_4", None), transactions=(*PAID, upgrade, downgrade))) == []
+
+
 def test_instalments_of_a_charge_make_up_together_for_its_credits() -> None:
     """A charge paid in instalments covers a credit by their sum."""
     parts = [commission(495, instalment=number, state="paid") for number in (1, 2)]
@@ -351,21 +359,17 @@ def test_a_declined_commission_stands_as_it_is() -> None:
 
 
 def test_an_instalment_has_an_hour_from_its_day_or_its_booking() -> None:
-    """The grace of a scheduled instalment begins on its day, or when it was booked if that was later."""
+    """The grace of a scheduled instalment begins on its day, or when it was last booked on if that was later."""
     late = books(commission(5, state="scheduled", due_at=NOON - DAY))
     assert found(late, NOON + RELEASE_GRACE) == []
     assert len(found(late, NOON + RELEASE_GRACE + TICK)) == 1
     due_later = books(commission(5, state="scheduled", due_at=NOON + DAY))
     assert found(due_later, NOON + DAY + RELEASE_GRACE) == []
     assert len(found(due_later, NOON + DAY + RELEASE_GRACE + TICK)) == 1
-
-
-def test_the_last_entry_counts_as_the_booking() -> None:
-    """A scheduled instalment that was changed since has its grace from the last change."""
-    drip = commission(5, state="scheduled", due_at=NOON - DAY)
-    entries = (replace(entry(drip, 4), booked_at=NOON - DAY), entry(drip, 1, 2, 5))
-    for order in (entries, entries[::-1]):
-        assert found(replace(books(drip), entries=order), NOON + RELEASE_GRACE) == []
+    changed = (replace(late.entries[0], booked_at=NOON - DAY), entry(late.commissions[0], 0, 2, 5))
+    for order in (changed, changed[::-1]):
+        again = invariants.nothing_scheduled_is_overdue(replace(late, entries=order), NOON + RELEASE_GRACE)
+        assert list(again) == []
 
 
 def test_rows_are_late_only_after_their_grace() -> None:
