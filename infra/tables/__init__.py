@@ -1,0 +1,45 @@
+"""Every table, declared once; migrations must equal this (`alembic check`)."""
+
+from infra.tables.columns import metadata
+from infra.tables.commissions import commission_entries, commissions
+from infra.tables.customers import claims, customer_descriptions, customers, provider_customers
+from infra.tables.inbox import inbox
+from infra.tables.payments import payment_links, reversals, standings, transaction_lines, transactions
+from infra.tables.program import (
+    partner_versions,
+    partners,
+    product_book,
+    product_book_aliases,
+    product_book_names,
+    program_revision,
+    trigger_versions,
+    triggers,
+)
+from infra.tables.subscriptions import product_history, products, subscription_snapshots
+
+__all__ = (
+    "claims",
+    "commission_entries",
+    "commissions",
+    "customer_descriptions",
+    "customers",
+    "inbox",
+    "metadata",
+    "partner_versions",
+    "partners",
+    "payment_links",
+    "product_book",
+    "product_book_aliases",
+    "product_book_names",
+    "product_history",
+    "products",
+    "program_revision",
+    "provider_customers",
+    "reversals",
+    "standings",
+    "subscription_snapshots",
+    "transaction_lines",
+    "transactions",
+    "trigger_versions",
+    "triggers",
+)

@@ -1,0 +1,76 @@
+"""What each product's share of a payment is, and what reversals leave of it: part of the oracle, plain and slow."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tests.simulation.world import PaidLine, Payment, World
+
+
+@dataclass(frozen=True)
+class Share:
+    """A netted line, or (with no key) the whole; `left` is what reversals leave of `amount`."""
+
+    key: str | None
+    product: str | None
+    prices: tuple[str, ...]
+    subscription: str | None
+    amount: int
+    left: int
+    members: tuple[int, ...] = ()
+
+    @property
+    def place(self) -> tuple[str, str] | None:
+        return (self.subscription, self.product) if self.subscription and self.product else None
+
+
+def shares_of(world: World, payment: Payment) -> list[Share]:
+    """A payment's lines, netted per subscription and product, in the order of their keys."""
+    groups: dict[str, list[int]] = {}
+    for place, line in enumerate(payment.lines):
+        own = f"{line.subscription or '-'}/{line.product}" if line.product else f"line:{line.key}"
+        groups.setdefault(own, []).append(place)
+    shares = [_share(key, groups[key], payment) for key in sorted(groups)]
+    return _after_reversals(world, payment, shares)
+
+
+def _share(key: str, places: list[int], payment: Payment) -> Share:
+    lines: list[PaidLine] = [payment.lines[place] for place in places]
+    charging = [line for line in lines if line.amount > 0] or lines
+    amount = sum(line.amount - line.discount for line in lines)
+    return Share(
+        key,
+        lines[0].product,
+        tuple(line.price for line in charging if line.price),
+        lines[0].subscription,
+        amount,
+        amount,
+        tuple(places),
+    )
+
+
+def _after_reversals(world: World, payment: Payment, shares: list[Share]) -> list[Share]:
+    """Credit notes line by line, then everything else over what is left, the tax included."""
+    taken = [each for each in world.taken if each.invoice == payment.invoice]
+    left = {share.key: max(0, share.amount) for share in shares}
+    tax = payment.tax
+    notes = sorted((each for each in taken if each.kind == "credit_note"), key=lambda note: note.key)
+    for note in notes:
+        for place, amount in note.lines:
+            share = next(share for share in shares if place in share.members)
+            left[share.key] -= min(left[share.key], amount)
+        tax -= min(tax, note.amount - sum(amount for _, amount in note.lines))
+    refunds = sum(each.amount for each in taken if each.kind == "refund")
+    lost = sum(each.amount for each in taken if each.kind == "dispute")
+    back = max(0, refunds - sum(note.refunded for note in notes)) + lost
+    back = min(back, max(0, sum(left.values()) + tax + sum(min(0, share.amount) for share in shares)))
+    weights = [*(left[share.key] for share in shares), tax]
+    parts = [back * weight // (sum(weights) or 1) for weight in weights]
+    exact = [Fraction(back * weight, sum(weights) or 1) - part for weight, part in zip(weights, parts, strict=True)]
+    for place in sorted(range(len(parts)), key=lambda n: (-exact[n], n))[: back - sum(parts)]:
+        parts[place] += 1
+    return [_left(share, left[share.key] - part) for share, part in zip(shares, parts, strict=False)]
+
+
+def _left(share: Share, left: int) -> Share:
+    now = share.amount if share.amount < 0 else left
+    return Share(share.key, share.product, share.prices, share.subscription, share.amount, now, share.members)
