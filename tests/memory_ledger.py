@@ -25,16 +25,16 @@ from domain.known import (
     ProviderCustomer,
     ProviderCustomerKey,
     SubscriptionKey,
-    SubscriptionWindow,
     Touched,
 )
 from domain.occasions import CustomerFile, moments
-from domain.products import Evidence, ProductVersion, SubscriptionState, fold, state_before, version_at
+from domain.products import Evidence, ProductVersion
 from domain.record import windows
 from domain.record_money import transaction_reversed
 from domain.reversals import ReversalKey, key_of
 from domain.standings import Standing
 from domain.transactions import Line, Transaction
+from tests.memory_windows import window_of
 
 NO_LONGER_EARNED = "no trigger asks for it any more"
 
@@ -78,7 +78,12 @@ class MemoryLedger:
             customers=dict(self.customers),
             claims=self._claims(),
             transactions=transactions,
-            subscriptions={place: self._window(place, moment) for place, moment in since.items()},
+            subscriptions={
+                place: window_of(
+                    self.snapshots.values(), self._evidence(place), self.histories.get(place, {}), place, moment
+                )
+                for place, moment in since.items()
+            },
             catalogue=catalogue.with_entries(self.entries.values()),
             payments=dict(self.payments),
             reversals=dict(self.reversals),
@@ -104,23 +109,6 @@ class MemoryLedger:
         for claim in self.claims.values():
             said[claim.subject] = (*said.get(claim.subject, ()), claim)
         return said
-
-    def _window(self, place: SubscriptionKey, since: datetime) -> SubscriptionWindow:
-        """The state before a window is folded from all that came before it."""
-        seen = [s for s in self.snapshots.values() if (s.provider, s.subscription_key) == place]
-        proven = [(key, proof) for key, proof in self._evidence(place)]
-        walk = _state(
-            [s for s in seen if s.effective_at < since], [proof for _, proof in proven if proof.at < since], since
-        )
-        stored = self.histories.get(place, {})
-        inside = {p: tuple(v for v in versions if v.effective_at >= since) for p, versions in stored.items()}
-        return SubscriptionWindow(
-            since=since,
-            before=walk,
-            snapshots=tuple(s for s in seen if s.effective_at >= since),
-            evidence=tuple((key, proof) for key, proof in proven if proof.at >= since),
-            versions={product: versions for product, versions in inside.items() if versions},
-        )
 
     def _evidence(self, place: SubscriptionKey) -> Iterator[tuple[str, Evidence]]:
         for paid in self.transactions.values():
@@ -163,30 +151,41 @@ class MemoryLedger:
     # What must be judged again.
 
     def affected(self, touched: Touched, horizon: timedelta) -> Affected:
-        """Everything a touched customer, subscription or charge reaches."""
+        """Everything a touched customer, subscription or charge reaches; of several causes the first by name."""
         found = Affected(dict(touched.transactions), {}, dict(touched.moved))
-        credited = dict(touched.credits)
+        causes: dict[str, set[str]] = {}
+        since: dict[ProviderCustomerKey, list[tuple[datetime, str]]] = {
+            place: [moment] for place, moment in touched.credits.items()
+        }
         for paid in self.transactions.values():
             place = (paid.provider, paid.provider_customer_key or "")
-            causes = [touched.customers[place]] if place in touched.customers else []
-            for line in paid.lines:
-                since = touched.subscriptions.get((paid.provider, line.subscription_key or ""))
-                causes += [(_back(since[0], horizon), since[1])] if since is not None else []
-            reached = [cause for since, cause in causes if paid.occurred_at >= since]
+            reached = {cause for moment, cause in self._reaching(paid, touched, horizon) if paid.occurred_at >= moment}
             if reached:
-                found.transactions.setdefault(paid.key, min(reached))
-                moment = (paid.occurred_at, min(reached))
-                credited[place] = min(credited.get(place, moment), moment)
+                causes[paid.key] = reached
+                since.setdefault(place, []).append((paid.occurred_at, min(reached)))
         for paid in self.transactions.values():
-            since = credited.get((paid.provider, paid.provider_customer_key or ""))
-            if since is not None and paid.occurred_at >= since[0] and any(line.net_minor < 0 for line in paid.lines):
-                found.transactions.setdefault(paid.key, since[1])
+            moments = since.get((paid.provider, paid.provider_customer_key or ""), [])
+            credited = any(line.net_minor < 0 for line in paid.lines)
+            if credited and moments and paid.occurred_at >= min(moment for moment, _ in moments):
+                causes.setdefault(paid.key, set()).add(min(cause for _, cause in moments))
+        for key, named in causes.items():
+            found.transactions.setdefault(key, min(named))
         for place, (_, cause) in touched.customers.items():
             found.people.setdefault(place, cause)
         for (provider, subscription), (_, cause) in touched.subscriptions.items():
             if (owner := self.owners.get((provider, subscription))) is not None:
                 found.people.setdefault((provider, owner), cause)
         return found
+
+    def _reaching(self, paid: Transaction, touched: Touched, horizon: timedelta) -> Iterator[tuple[datetime, str]]:
+        """From when on something touched asks for this payment, and why."""
+        place = (paid.provider, paid.provider_customer_key or "")
+        if place in touched.customers:
+            yield touched.customers[place]
+        for line in paid.lines:
+            since = touched.subscriptions.get((paid.provider, line.subscription_key or ""))
+            if since is not None:
+                yield _back(since[0], horizon), since[1]
 
     def later(self, transactions: Collection[str]) -> list[str]:
         """By walking each customer's payments in order."""
@@ -390,10 +389,3 @@ def _neighbour(line: Sequence[Transaction], key: str, step: int) -> str | None:
     if place is None or not 0 <= place + step < len(line):
         return None
     return line[place + step].key
-
-
-def _state(seen: list[SubscriptionSeen], proven: list[Evidence], since: datetime) -> SubscriptionState:
-    """What all facts before a moment leave of a subscription."""
-    histories = fold(SubscriptionState(), seen, proven)
-    last = {product: version for product, known in histories.items() if (version := version_at(known, since))}
-    return state_before(last, seen, proven)
