@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 STAMP := .venv/filled-from
 ARGS ?=
 
-.PHONY: help setup environment demo test lock clean
+.PHONY: help setup environment demo test mutate lock clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,10 @@ test: setup ## every check: format, lint, types, import rules, tests; ARGS go to
 	$(BIN)/lint-imports --no-logo >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
+mutate: setup ## how many faults put into domain/ the tests find; ARGS="domain.money*" looks at one module; most of an hour
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run --max-children $$(nproc) $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut export-cicd-stats
+
 # Beside the project's own needs: what builds it, and what redis asks for on Python below 3.11.3 only.
 lock: setup ## write requirements.lock anew; ARGS=--upgrade takes newer versions
 	printf 'async-timeout\nsetuptools>=80\nwheel\n' | CUSTOM_COMPILE_COMMAND="make lock" \
@@ -57,5 +61,5 @@ lock: setup ## write requirements.lock anew; ARGS=--upgrade takes newer versions
 		--output-file requirements.lock $(ARGS) pyproject.toml -
 
 clean: ## remove .venv and caches; DATA_DIR stays
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build mutants *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -209,7 +209,7 @@ def credits_never_exceed_their_charge(books: Books, as_of: datetime) -> Iterator
         charge = charges.get(place, place) if amount_minor < 0 else place
         account = (charge, first.trigger_key, first.partner_key, first.currency)
         left[account] += amount_minor
-        if amount_minor < 0 and min(shares.get(place, (0, 0))) < 0:
+        if amount_minor < 0 and shares.get(place, (0, 0))[0] < 0:
             takers.setdefault(account, first.key)
     for account, key in takers.items():
         if left[account] < 0:

@@ -100,7 +100,7 @@ def _line_of(part: ReversalLine, lines: Iterable[Line]) -> Line | None:
 def _spread(amount_minor: int, lines: Sequence[Line], taken: Mapping[str, int], tax_minor: int) -> dict[str, int]:
     """Take an amount, tax included, off what is left of every line: never more than the payment still amounts to."""
     left = [max(0, line.net_minor) - taken[line.key] for line in lines]
-    credits_minor = sum(min(0, line.net_minor) for line in lines)
-    shared = min(amount_minor, max(0, sum(left) + tax_minor + credits_minor))
-    parts = split_proportionally(shared, [*left, tax_minor])
-    return {line.key: taken[line.key] + part for line, part in zip(lines, parts, strict=False)}
+    net_minor = max(0, sum(left) + sum(min(0, line.net_minor) for line in lines))
+    off_net_minor, _ = split_proportionally(min(amount_minor, net_minor + tax_minor), [net_minor, tax_minor])
+    parts = split_proportionally(off_net_minor, left)
+    return {line.key: taken[line.key] + part for line, part in zip(lines, parts, strict=True)}

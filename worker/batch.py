@@ -116,6 +116,8 @@ def _judge_occasions(
 ) -> tuple[list[Booking], str | None]:
     """The next portion of customers' other occasions, or one partner's joining; and where the next portion begins."""
     if work.kind == PARTNER_JOINED:
+        if not lock_customers(connection, {ids.partner_subject(work.key)}):
+            raise TryLater("another worker is busy with this partner")
         return judge_partner(ledger, work.key, cause, program), None
     asked = customers_portion(connection, work, PORTION)
     locked = lock_customers(connection, set(asked))

@@ -10,9 +10,11 @@ import structlog
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from infra.clock import Clock, system_clock
 from infra.database import make_engine
 from infra.embedded.parent_watch import exit_when_orphaned
 from infra.inbox import counts
+from infra.ledger.moves import PORTION, release
 from infra.locks import try_chore
 from infra.settings import Settings
 from infra.unit_of_work import unit_of_work
@@ -44,9 +46,11 @@ class DeskTimes:
 class Desk:
     """Drains on request and sweeps by itself; `open` starts its threads."""
 
-    def __init__(self, settings: Settings, times: DeskTimes = DeskTimes()) -> None:
+    def __init__(self, settings: Settings, times: DeskTimes = DeskTimes(), clock: Clock = system_clock) -> None:
         assert settings.database_url is not None
         self._times = times
+        self._clock = clock
+        self._hold_days = settings.hold_days
         self._engine = _engine(settings.database_url, times)
         self._closing = threading.Event()
         self._drain = Drain(self._engine, settings, stopping=self._closing)
@@ -92,6 +96,21 @@ class Desk:
             return
         late = found["oldest_due_s"] > LATE_AFTER_S
         (log.warning if late or found["dead"] else log.info)("inbox.watched", late=late, **found)
+
+    def release(self) -> None:
+        """Move commissions whose day has come, portion by portion, once however many are asked at the same time."""
+        try:
+            more = True
+            while more and not self._closing.is_set():
+                with self._engine.connect() as connection, unit_of_work(connection):
+                    if not try_chore(connection, 2):
+                        return
+                    count = release(connection, self._clock(), self._hold_days)
+                if count:
+                    log.info("commissions.released", count=count)
+                more = count >= PORTION
+        except DBAPIError as error:
+            self._complain(error)
 
     def _sweep_on(self) -> None:
         while not self._closing.is_set():

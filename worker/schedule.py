@@ -5,9 +5,11 @@ from typing import Any
 from infra.broker import DRAIN_TASK
 
 WATCH_TASK = "worker.tasks.watch_inbox"
+RELEASE_TASK = "worker.tasks.release_commissions"
 
 #: Two beats ring twice; the second ring finds nothing to do.
 SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": DRAIN_TASK, "schedule": 5.0, "options": {"expires": 5}},
     "watch": {"task": WATCH_TASK, "schedule": 60.0, "options": {"expires": 60}},
+    "release": {"task": RELEASE_TASK, "schedule": 60.0, "options": {"expires": 60}},
 }

@@ -4,7 +4,7 @@ from celery import Celery
 
 from infra.broker import DRAIN_TASK
 from worker.desk import Desk
-from worker.schedule import WATCH_TASK
+from worker.schedule import RELEASE_TASK, WATCH_TASK
 
 _desk: Desk | None = None
 
@@ -26,6 +26,7 @@ def register(app: Celery) -> None:
     """Tell a Celery application about the tasks."""
     app.task(name=DRAIN_TASK, ignore_result=True)(drain_inbox)
     app.task(name=WATCH_TASK, ignore_result=True)(watch_inbox)
+    app.task(name=RELEASE_TASK, ignore_result=True)(release_commissions)
 
 
 def drain_inbox() -> None:
@@ -36,6 +37,11 @@ def drain_inbox() -> None:
 def watch_inbox() -> None:
     """Log how the inbox stands, louder when something in it is dead or late."""
     _at_desk().watch()
+
+
+def release_commissions() -> None:
+    """Move commissions whose day has come."""
+    _at_desk().release()
 
 
 def _at_desk() -> Desk:

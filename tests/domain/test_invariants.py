@@ -64,6 +64,9 @@ RISEN = commission(300, line="chat")
 RISEN_ENTRIES = (entry(RISEN, 490), entry(RISEN, -190, 2, 300))
 GONE = commission(0, line="chat", instalment=1, state="reversed")
 GONE_ENTRIES = (entry(GONE, 490), entry(GONE, -490, 2, 0))
+#: A credit that takes nothing any more.
+SPARED = commission(0, "in_2", instalment=1, state="reversed")
+SPARED_ENTRIES = (entry(SPARED, -5), entry(SPARED, 5, 2, 0))
 
 
 def sound() -> Books:
@@ -75,8 +78,8 @@ def sound() -> Books:
     booked = books(PAID_OUT, CLAWBACK, CREDIT, whole, dripping, declined, welcome)
     return replace(
         booked,
-        commissions=(*booked.commissions, RISEN, GONE),
-        entries=(*RISEN_ENTRIES, *booked.entries, *GONE_ENTRIES),
+        commissions=(*booked.commissions, RISEN, GONE, SPARED),
+        entries=(*RISEN_ENTRIES, *booked.entries, *GONE_ENTRIES, *SPARED_ENTRIES),
         inbox=(
             InboxRows("stripe", "received", 3, NOON),
             InboxRows("stripe", "waiting", 2, NOON + DAY),
@@ -104,30 +107,28 @@ def test_sound_books_hold() -> None:
     assert breaches(Books(), NOON) == []
 
 
+#: Invariants that are named often.
+SUMS = "a_commission_is_the_sum_of_its_entries"
+ADJUSTS = "an_adjustment_names_what_it_adjusts"
+CREDITS = "credits_never_exceed_their_charge"
+SIGNS = "no_charge_costs_and_no_credit_earns"
+ROWS = "every_open_row_is_due_and_taken"
+REASONS = "what_waits_or_failed_says_why"
+RUN = "balances_run"
+LINES = "a_line_is_reversed_at_most_once_over"
+
 #: Each with the invariant it breaks and what is said of it.
 BROKEN: list[tuple[str, Books, str]] = [
+    (SUMS, replace(books(RISEN), entries=(entry(RISEN, 301),)), "it amounts to 300, its entries to 301"),
+    (SUMS, replace(books(GONE), entries=()), "it has no entry"),
+    (SUMS, Books(entries=(entry(RISEN, 5),)), "it has entries, and there is no such commission"),
     (
-        "a_commission_is_the_sum_of_its_entries",
-        replace(books(RISEN), entries=(entry(RISEN, 301),)),
-        "it amounts to 300, its entries to 301",
-    ),
-    ("a_commission_is_the_sum_of_its_entries", replace(books(GONE), entries=()), "it has no entry"),
-    (
-        "a_commission_is_the_sum_of_its_entries",
-        Books(entries=(entry(RISEN, 5),)),
-        "it has entries, and there is no such commission",
-    ),
-    (
-        "balances_run",
+        RUN,
         replace(books(RISEN), entries=(entry(RISEN, 490), entry(RISEN, -190, 2, 299))),
         "entry 2 adds -190 to 490 and says 299",
     ),
-    (
-        "balances_run",
-        replace(books(RISEN), entries=(entry(RISEN, 490), entry(RISEN, -190, 3, 300))),
-        "entry 3 follows entry 1",
-    ),
-    ("balances_run", replace(books(RISEN), entries=(replace(entry(RISEN, 300), seq=2),)), "entry 2 follows entry 0"),
+    (RUN, replace(books(RISEN), entries=(entry(RISEN, 490), entry(RISEN, -190, 3, 300))), "entry 3 follows entry 1"),
+    (RUN, replace(books(RISEN), entries=(replace(entry(RISEN, 300), seq=2),)), "entry 2 follows entry 0"),
     (
         "every_entry_says_something",
         replace(books(RISEN), entries=(entry(RISEN, 300), entry(RISEN, 0, 2, 300))),
@@ -138,23 +139,15 @@ BROKEN: list[tuple[str, Books, str]] = [
         books(PAID_OUT, commission(-5, part=1, state="paid"), commission(-5, part=3)),
         "it is part 3, and there is no part 2",
     ),
+    (ADJUSTS, books(PAID_OUT, replace(CLAWBACK, adjusts=None)), "it is part 1 and adjusts nothing"),
+    (ADJUSTS, books(replace(PAID_OUT, adjusts="cmsn_0")), "it is part 0 and adjusts cmsn_0"),
     (
-        "an_adjustment_names_what_it_adjusts",
-        books(PAID_OUT, replace(CLAWBACK, adjusts=None)),
-        "it is part 1 and adjusts nothing",
-    ),
-    (
-        "an_adjustment_names_what_it_adjusts",
-        books(replace(PAID_OUT, adjusts="cmsn_0")),
-        "it is part 0 and adjusts cmsn_0",
-    ),
-    (
-        "an_adjustment_names_what_it_adjusts",
+        ADJUSTS,
         books(PAID_OUT, replace(CLAWBACK, adjusts=CREDIT.key), CREDIT),
         f"it adjusts {CREDIT.key}, which is not its own first part",
     ),
     (
-        "an_adjustment_names_what_it_adjusts",
+        ADJUSTS,
         books(replace(PAID_OUT, state="declined", decline_reason="no"), CLAWBACK),
         f"it adjusts {PAID_OUT.key}, which is declined",
     ),
@@ -187,72 +180,54 @@ BROKEN: list[tuple[str, Books, str]] = [
         books(commission(5, line="gone")),
         "it was earned on in_1, and there is no line gone in it",
     ),
+    (SIGNS, books(PAID_OUT, commission(-1981, part=1)), "its parts take back 0.01 USD more than was booked"),
     (
-        "no_charge_costs_and_no_credit_earns",
-        books(PAID_OUT, commission(-1981, part=1)),
-        "its parts take back 0.01 USD more than was booked",
-    ),
-    (
-        "no_charge_costs_and_no_credit_earns",
+        SIGNS,
         books(commission(-5, "cust_1", None, event="customer_created")),
         "its parts take back 0.05 USD more than was booked",
     ),
+    (SIGNS, books(commission(-5, line=None)), "its parts take back 0.05 USD more than was booked"),
+    (SIGNS, books(PAID_OUT, commission(5, "in_2")), "it was earned on no charge, and its parts add up to 0.05 USD"),
+    (CREDITS, books(PAID_OUT, commission(-1981, "in_2")), "credits of inbox in in_1 took 0.01 USD more than it earned"),
     (
-        "no_charge_costs_and_no_credit_earns",
-        books(commission(-5, line=None)),
-        "its parts take back 0.05 USD more than was booked",
-    ),
-    (
-        "no_charge_costs_and_no_credit_earns",
-        books(PAID_OUT, commission(5, "in_2")),
-        "it was earned on no charge, and its parts add up to 0.05 USD",
-    ),
-    (
-        "credits_never_exceed_their_charge",
-        books(PAID_OUT, commission(-1981, "in_2")),
-        "credits of inbox in in_1 took 0.01 USD more than it earned",
-    ),
-    (
-        "credits_never_exceed_their_charge",
+        CREDITS,
         books(commission(90, line=None), commission(-100, "in_2", None)),
         "credits of all in in_1 took 0.10 USD more than it earned",
     ),
     (
-        "credits_never_exceed_their_charge",
+        CREDITS,
         books(replace(PAID_OUT, state="declined", decline_reason="no"), CREDIT),
         "credits of inbox in in_1 took 9.90 USD more than it earned",
     ),
-    ("a_line_is_reversed_at_most_once_over", with_line(reversed_minor=91), "91 of at most 90 is reversed"),
-    ("a_line_is_reversed_at_most_once_over", with_line(reversed_minor=-1), "-1 of at most 90 is reversed"),
     (
-        "a_line_is_reversed_at_most_once_over",
-        with_line(gross_minor=-100, discount_minor=0, reversed_minor=1),
-        "1 of at most 0 is reversed",
+        SIGNS,
+        Books((commission(-5), SPARED), (entry(commission(-5), -5), *SPARED_ENTRIES), PAID),
+        "its parts take back 0.05 USD more than was booked",
     ),
+    (
+        "earned_on_what_was_paid",
+        books(commission(-5), transactions=()),
+        "it was earned on in_1, and there is no such transaction",
+    ),
+    (LINES, with_line(reversed_minor=91), "91 of at most 90 is reversed"),
+    (LINES, with_line(reversed_minor=-1), "-1 of at most 90 is reversed"),
+    (LINES, with_line(gross_minor=-100, discount_minor=0, reversed_minor=1), "1 of at most 0 is reversed"),
     (
         "another_currency_is_a_flat_amount",
         books(commission(5, currency="eur")),
         "it is a percentage in eur of a payment in usd",
     ),
-    ("every_open_row_is_due_and_taken", with_rows(not_due_count=2), "2 of 3 will never be due"),
+    (ROWS, with_rows(not_due_count=2), "2 of 3 will never be due"),
     (
-        "every_open_row_is_due_and_taken",
+        ROWS,
         with_rows(state="received", due_at=NOON - INBOX_GRACE - TICK),
         "the oldest of 3 has been due since 2026-03-01T11:44:59.999999+00:00",
     ),
-    ("every_open_row_is_due_and_taken", with_rows(state="processing"), "processing is not a state"),
-    ("every_open_row_is_due_and_taken", with_rows(state="dead", not_due_count=2), "1 of 3 are finished and still due"),
-    ("what_waits_or_failed_says_why", with_rows(no_reason_count=1), "1 of 3 say no reason"),
-    (
-        "what_waits_or_failed_says_why",
-        with_rows(state="ignored", not_due_count=3, no_reason_count=2),
-        "2 of 3 say no reason",
-    ),
-    (
-        "what_waits_or_failed_says_why",
-        with_rows(state="dead", not_due_count=3, no_reason_count=3),
-        "3 of 3 say no reason",
-    ),
+    (ROWS, with_rows(state="processing"), "processing is not a state"),
+    (ROWS, with_rows(state="dead", not_due_count=2), "1 of 3 are finished and still due"),
+    (REASONS, with_rows(no_reason_count=1), "1 of 3 say no reason"),
+    (REASONS, with_rows(state="ignored", not_due_count=3, no_reason_count=2), "2 of 3 say no reason"),
+    (REASONS, with_rows(state="dead", not_due_count=3, no_reason_count=3), "3 of 3 say no reason"),
     (
         "nothing_scheduled_is_overdue",
         books(commission(5, state="scheduled", due_at=NOON - 9 * DAY)),
@@ -290,38 +265,49 @@ def test_a_part_without_a_first_is_a_gap() -> None:
 def test_the_parts_of_one_commission_are_counted_apart_from_anothers() -> None:
     """Trigger, event, occasion, line, partner, currency and instalment each make another commission."""
     others = [
-        replace(RISEN, trigger_key="u"),
-        replace(RISEN, event="product_created"),
-        replace(RISEN, occasion_key="in_9"),
-        replace(RISEN, line_key=None),
-        replace(RISEN, partner_key="bob"),
-        replace(RISEN, currency="eur"),
+        replace(RISEN, trigger_key="u"), replace(RISEN, event="product_created"), replace(RISEN, occasion_key="in_9"),
+        replace(RISEN, line_key=None), replace(RISEN, partner_key="bob"), replace(RISEN, currency="eur"),
         replace(RISEN, instalment=1),
-    ]
+    ]  # fmt: skip
     checked = Books(tuple(replace(each, key=str(number)) for number, each in enumerate([RISEN, *others])))
     assert list(invariants.a_cause_has_one_commission(checked, NOON)) == []
     assert len({each.cause for each in checked.commissions}) == len(checked.commissions)
 
 
-def test_entries_may_be_read_in_any_order() -> None:
-    """Balances run by the entries' own numbers, not by the order in which they were read."""
-    turned = replace(sound(), entries=tuple(reversed(sound().entries)))
+def test_books_may_be_read_in_any_order() -> None:
+    """Balances run by the entries' own numbers, and adjustments by their parts, in whatever order they were read."""
+    read = sound()
+    turned = replace(read, entries=read.entries[::-1], commissions=read.commissions[::-1])
     assert breaches(turned, NOON) == []
 
 
-@pytest.mark.parametrize(("gross", "amount", "holds"), [(9, 5, True), (9, -5, False), (0, 5, False), (0, -5, False)])
-def test_a_line_of_nothing_pays_only_before_discounts(gross: int, amount: int, holds: bool) -> None:
-    """A line discounted to nothing may pay, but never cost; one that was never worth anything does neither."""
-    free = [BookedTransaction("in_1", "usd", (BookedLine("inbox", gross, gross),))]
-    names = [name for name, _ in found(books(commission(amount), transactions=free))]
-    assert names == ([] if holds else ["no_charge_costs_and_no_credit_earns"])
+def test_entries_of_nothing_are_named_in_order() -> None:
+    """Entries without a commission are complained of in the order of its key."""
+    keys = [f"cmsn_{number}" for number in range(10, 22)]
+    lost = Books(entries=tuple(replace(entry(RISEN, 5), commission_key=key) for key in reversed(keys)))
+    assert [breach.subject for breach in breaches(lost, NOON)] == keys
+
+
+@pytest.mark.parametrize("line", ["inbox", None])
+@pytest.mark.parametrize(
+    ("gross", "discount", "may_pay", "may_cost"),
+    [(9, 9, True, False), (0, 0, False, False), (9, 10, True, True), (-9, -9, False, True), (-9, 0, False, True)],
+)
+def test_a_share_pays_or_costs_by_what_it_was_worth(
+    gross: int, discount: int, may_pay: bool, may_cost: bool, line: str | None
+) -> None:
+    """What was worth something before or after discounts may pay, what was negative may cost, on a line or whole."""
+    paid = [BookedTransaction("in_1", "usd", (BookedLine("inbox", gross, discount),))]
+    for amount, may in ((5, may_pay), (-5, may_cost)):
+        checked = books(commission(amount, line=line), transactions=paid)
+        assert (list(invariants.no_charge_costs_and_no_credit_earns(checked, NOON)) == []) is may
 
 
 def test_a_credit_of_nothing_known_takes_nothing() -> None:
     """A commission on a credit whose charge is not known has nothing to take back."""
     alone = [BookedTransaction("in_2", "usd", (BookedLine("inbox", -5000, 0),))]
     assert found(books(CREDIT, transactions=alone)) == [
-        ("credits_never_exceed_their_charge", "credits of inbox in in_2 took 9.90 USD more than it earned")
+        (CREDITS, "credits of inbox in in_2 took 9.90 USD more than it earned")
     ]
 
 
@@ -349,7 +335,7 @@ def test_instalments_of_a_charge_make_up_together_for_its_credits() -> None:
     """A charge paid in instalments covers a credit by their sum."""
     parts = [commission(495, instalment=number, state="paid") for number in (1, 2)]
     assert found(books(*parts, CREDIT)) == []
-    assert [name for name, _ in found(books(parts[0], CREDIT))] == ["credits_never_exceed_their_charge"]
+    assert [name for name, _ in found(books(parts[0], CREDIT))] == [CREDITS]
 
 
 def test_a_declined_commission_stands_as_it_is() -> None:
@@ -360,6 +346,7 @@ def test_a_declined_commission_stands_as_it_is() -> None:
 
 def test_an_instalment_has_an_hour_from_its_day_or_its_booking() -> None:
     """The grace of a scheduled instalment begins on its day, or when it was last booked on if that was later."""
+    assert timedelta(hours=1) == RELEASE_GRACE
     late = books(commission(5, state="scheduled", due_at=NOON - DAY))
     assert found(late, NOON + RELEASE_GRACE) == []
     assert len(found(late, NOON + RELEASE_GRACE + TICK)) == 1
@@ -382,7 +369,7 @@ def test_rows_are_late_only_after_their_grace() -> None:
 def test_a_breach_names_its_invariant_and_its_subject() -> None:
     """Rows are named by provider and state, a line with its transaction."""
     (breach,) = breaches(with_rows(no_reason_count=1), NOON)
-    assert breach == Breach("what_waits_or_failed_says_why", "stripe waiting", "1 of 3 say no reason")
+    assert breach == Breach(REASONS, "stripe waiting", "1 of 3 say no reason")
     assert [breach.subject for breach in breaches(with_line(reversed_minor=91), NOON)] == ["in_1 l"]
 
 

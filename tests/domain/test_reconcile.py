@@ -227,6 +227,24 @@ def test_money_is_told_per_currency_bucket_and_reason() -> None:
     assert eur.ties_out and jpy.ties_out and usd.ties_out
 
 
+def test_everything_is_told_in_order() -> None:
+    """However the books are listed, keys, fields, invoices and lines come out in their order."""
+    keys = [f"k{number}" for number in range(10, 22)]
+    stale = tuple(replace(SUB, key=key, provider_status="past_due") for key in reversed(keys))
+    fresh = tuple(replace(each, provider_status="active") for each in stale)
+    assert [each.key for each in subscriptions(list(fresh), list(stale)).different] == keys
+    bills = tuple(PaidInvoice(key, "usd", 5, (PaidLine("b", 2), PaidLine("a", 3))) for key in reversed(keys))
+    placed = [(each.invoice_key, each.line_key) for each in placements(ProviderBooks(MARCH, (), bills), OurBooks())]
+    assert placed == [(key, line_key) for key in keys for line_key in ("a", "b")]
+    ours = tuple(RecordedInvoice(key, "usd", NOON, ()) for key in reversed(keys))
+    assert [each.key for each in compare(ProviderBooks(MARCH, (), bills), OurBooks((), ours)).invoices.different] == [
+        key for key in keys for _ in ("net", "a", "b")
+    ]
+    assert compare(ProviderBooks(MARCH), OurBooks((), ours)).invoices.extra == tuple(keys)
+    waits = compare(ProviderBooks(MARCH, (), bills), OurBooks(waiting=dict.fromkeys(keys, "more lines"))).invoices
+    assert (waits.missing, waits.waiting) == ((), tuple(keys))
+
+
 def test_a_total_that_does_not_tie_out_says_so() -> None:
     """One cent that stands in no bucket shows."""
     assert not Total("usd", 100, 100, (Tally(Bucket.COMMISSIONED, None, 1, 99),)).ties_out

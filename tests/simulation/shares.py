@@ -62,13 +62,18 @@ def _after_reversals(world: World, payment: Payment, shares: list[Share]) -> lis
     refunds = sum(each.amount for each in taken if each.kind == "refund")
     lost = sum(each.amount for each in taken if each.kind == "dispute")
     back = max(0, refunds - sum(note.refunded for note in notes)) + lost
-    back = min(back, max(0, sum(left.values()) + tax + sum(min(0, share.amount) for share in shares)))
-    weights = [*(left[share.key] for share in shares), tax]
-    parts = [back * weight // (sum(weights) or 1) for weight in weights]
-    exact = [Fraction(back * weight, sum(weights) or 1) - part for weight, part in zip(weights, parts, strict=True)]
-    for place in sorted(range(len(parts)), key=lambda n: (-exact[n], n))[: back - sum(parts)]:
+    net = max(0, sum(left.values()) + sum(min(0, share.amount) for share in shares))
+    back = _largest_remainders(min(back, net + tax), [net, tax])[0]
+    parts = _largest_remainders(back, [left[share.key] for share in shares])
+    return [_left(share, left[share.key] - part) for share, part in zip(shares, parts, strict=True)]
+
+
+def _largest_remainders(amount: int, weights: list[int]) -> list[int]:
+    exact = [Fraction(amount * weight, sum(weights) or 1) for weight in weights]
+    parts = [int(share) for share in exact]
+    for place in sorted(range(len(parts)), key=lambda n: (parts[n] - exact[n], n))[: amount - sum(parts)]:
         parts[place] += 1
-    return [_left(share, left[share.key] - part) for share, part in zip(shares, parts, strict=False)]
+    return parts
 
 
 def _left(share: Share, left: int) -> Share:

@@ -1,0 +1,102 @@
+"""What moves a commission besides facts: its due date, the end of its hold period, and people.
+
+Every move holds the customer's lock, as judging does: neither overwrites what the other has just decided.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from domain import ids
+from domain.commissions import Commission, CommissionState, move, released
+from domain.errors import Rejected, TryLater
+from domain.known import Touched
+from infra.ledger.case_files import commission_of
+from infra.ledger.deciding import judge_again
+from infra.ledger.postgres import PostgresLedger
+from infra.locks import lock_customers, share_program
+from infra.program import ProgramReader
+from infra.rows import as_json, fetch
+
+#: Commissions released in one go.
+PORTION = 1_000
+
+
+def release(connection: Connection, now: datetime, hold_days: int | None) -> int:
+    """Move up to a portion of what is due: instalments whose day has come, and what was pending long enough.
+
+    How many were moved; fewer than a portion: nothing else is due, but for customers somebody is busy with.
+    """
+    rows = fetch(
+        connection,
+        """
+        (select * from commissions where state = 'scheduled' and due_at <= :now order by due_at, key limit :count)
+        union all
+        (select * from commissions where state = 'pending' and earned_at <= :held_since
+            and coalesce(due_at, earned_at) <= :held_since order by earned_at, key limit :count)
+        """,
+        now=now,
+        held_since=None if hold_days is None else now - timedelta(days=hold_days),
+        count=PORTION,
+    )
+    locked = lock_customers(connection, {lock_name(row) for row in rows})
+    # Asked again under the lock: what was due a moment ago may have been reversed since.
+    free = [row.key for row in rows if lock_name(row) in locked]
+    found = [commission_of(row) for row in fetch(connection, "select * from commissions where key = any(:k)", k=free)]
+    moved = [(c, state) for c in found if (state := released(c, now, hold_days)) is not c.state]
+    _set_states(connection, moved)
+    return len(moved)
+
+
+def move_commission(
+    connection: Connection, reader: ProgramReader, key: str, to: CommissionState, reason: str | None, cause: str
+) -> Commission:
+    """Move a commission as a person does; it as it was before.
+
+    Raises Rejected for a key nobody knows and for a move that is not legal, TryLater while the customer's events are
+    being worked on. What is declined was never paid out: the customer's later credits are judged again.
+    """
+    share_program(connection)
+    rows = fetch(connection, "select * from commissions where key = :key", key=key)
+    if not rows:
+        raise Rejected(f'no commission is called "{key}"', "key")
+    if not lock_customers(connection, {lock_name(rows[0])}):
+        raise TryLater("events of this customer are being worked on")
+    row = fetch(connection, "select * from commissions where key = :key for update", key=key)[0]
+    commission = commission_of(row)
+    _set_states(connection, [(commission, move(commission, to, reason))], reason)
+    if to is CommissionState.DECLINED:
+        _judge_credits(connection, reader, commission, cause)
+    return commission
+
+
+def lock_name(row: Any) -> str:
+    """What judging a commission's occasion locks, too."""
+    return str(row.customer) if row.customer is not None else ids.partner_subject(row.partner_key)
+
+
+def _set_states(
+    connection: Connection, moved: Iterable[tuple[Commission, CommissionState]], reason: str | None = None
+) -> None:
+    rows = [{"key": commission.key, "state": state} for commission, state in moved]
+    if rows:
+        connection.execute(
+            text("""
+                update commissions c set state = w.state,
+                    decline_reason = case when w.state = 'declined' then :reason end
+                from json_to_recordset(cast(:rows as json)) as w(key text, state text) where c.key = w.key
+            """),
+            {"rows": as_json(rows), "reason": reason},
+        )
+
+
+def _judge_credits(connection: Connection, reader: ProgramReader, declined: Commission, cause: str) -> None:
+    paid = fetch(connection, "select * from transactions where key = :key", key=declined.claimant.transaction_key)
+    if not paid or paid[0].provider_customer_key is None:
+        return
+    touched = Touched(credits={(paid[0].provider, paid[0].provider_customer_key): (paid[0].occurred_at, cause)})
+    program = reader.read(connection)
+    ledger = PostgresLedger(connection, program)
+    judge_again(ledger, ledger.affected(touched, program.horizon), program)

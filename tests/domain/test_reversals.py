@@ -1,0 +1,189 @@
+"""What refunds, credit notes and disputes leave of a payment."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.facts import InvoiceLine, InvoicePaid, Reversal, ReversalKind, ReversalLine, Source
+from domain.reversals import key_of, merged, settle
+from domain.transactions import Basis, Transaction, transaction_of
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def payment(*amounts: int, total: int | None = None, discount: int = 0) -> Transaction:
+    """A paid invoice with a line per amount, of products 0, 1, ..., on subscriptions of the same numbers."""
+    lines = tuple(
+        InvoiceLine(f"il_{n}", f"sub_{n}", f"prod_{n}", (), amount, discount if amount > 0 else 0, 1, recurring=True)
+        for n, amount in enumerate(amounts)
+    )
+    source = Source(0, NOON, 1, "evt_paid")
+    return transaction_of(
+        InvoicePaid("stripe", "in_1", "cus_1", source, NOON, "usd", lines, lines_missing=False, total_minor=total)
+    )
+
+
+def back(kind: ReversalKind, amount: int, key: str = "1", **details: object) -> Reversal:
+    """One reversal of that payment."""
+    plain = Reversal("stripe", kind, key, Source(0, NOON, 1, f"evt_{kind}_{key}"), "usd", amount, invoice_key="in_1")
+    return replace(plain, **details)  # type: ignore[arg-type]
+
+
+def left(paid: Transaction, *reversals: Reversal) -> list[int]:
+    """What is left of each line."""
+    return [line.net_minor - line.reversed_minor for line in settle(paid, reversals).lines]
+
+
+REFUND, REFUNDED = ReversalKind.REFUND, ReversalKind.REFUNDED
+NOTE, DISPUTE = ReversalKind.CREDIT_NOTE, ReversalKind.DISPUTE
+
+
+def test_a_refund_lowers_every_line_in_proportion() -> None:
+    """10.00 off 49.00 and 99.00 is 3.31 and 6.69: largest remainders, and nothing lost."""
+    assert left(payment(4_900, 9_900), back(REFUND, 1_000)) == [4_900 - 331, 9_900 - 669]
+
+
+def test_a_refund_takes_its_share_of_the_tax() -> None:
+    """Half of 120.00, 20.00 tax in it, leaves half of the line; all of it leaves nothing."""
+    assert left(payment(10_000, total=12_000), back(REFUND, 6_000)) == [5_000]
+    assert left(payment(10_000, total=12_000), back(REFUND, 12_000)) == [0]
+
+
+def test_a_failed_refund_is_undone() -> None:
+    """What the bank sent back to the company was never refunded."""
+    assert left(payment(1_000), back(REFUND, 400, undone_minor=400)) == [1_000]
+    assert left(payment(1_000), back(REFUND, 400, undone_minor=400), back(REFUND, 100, "2")) == [900]
+
+
+def test_refunds_told_in_all_and_one_by_one_count_once() -> None:
+    """The larger of both is what went back; a refund that failed comes off the sum in all."""
+    one, two = back(REFUND, 300), back(REFUND, 200, "2")
+    assert left(payment(1_000), one, two, back(REFUNDED, 500, "ch_1")) == [500]
+    assert left(payment(1_000), one, back(REFUNDED, 500, "ch_1")) == [500]
+    failed = back(REFUND, 300, undone_minor=300)
+    assert left(payment(1_000), failed, back(REFUNDED, 500, "ch_1")) == [800]
+    assert left(payment(1_000), back(REFUNDED, 300, "ch_1"), back(REFUNDED, 200, "ch_2")) == [500]
+
+
+def test_a_dispute_counts_what_was_withdrawn_and_not_reinstated() -> None:
+    """An inquiry moves nothing, a lost dispute takes, a won one gives back."""
+    assert left(payment(1_000), back(DISPUTE, 0)) == [1_000]
+    assert left(payment(1_000), back(DISPUTE, 1_000)) == [0]
+    assert left(payment(1_000), back(DISPUTE, 1_000, undone_minor=1_000)) == [1_000]
+
+
+def test_a_credit_note_lowers_its_own_lines() -> None:
+    """By the provider's line id, by subscription and product, or by a product that is clear."""
+    paid = payment(1_000, 500)
+    assert left(paid, back(NOTE, 300, lines=(ReversalLine(300, line_key="il_1"),))) == [1_000, 200]
+    by_product = ReversalLine(300, subscription_key="sub_0", product_key="prod_0")
+    assert left(paid, back(NOTE, 300, lines=(by_product,))) == [700, 500]
+    assert left(paid, back(NOTE, 300, lines=(ReversalLine(300, product_key="prod_1"),))) == [1_000, 200]
+
+
+def test_a_credit_note_about_no_line_of_ours_is_spread() -> None:
+    """Another subscription's product, or no lines at all: in proportion to what is left."""
+    paid = payment(1_000, 500)
+    elsewhere = ReversalLine(300, subscription_key="sub_9", product_key="prod_0")
+    assert left(paid, back(NOTE, 300, lines=(elsewhere,))) == [800, 400]
+    assert left(paid, back(NOTE, 300)) == [800, 400]
+
+
+def test_a_credit_note_takes_no_more_than_its_line_has() -> None:
+    """What is too much is not taken from another product; several notes share the line."""
+    paid = payment(1_000, 500)
+    notes = [back(NOTE, 400, str(n), lines=(ReversalLine(400, line_key="il_1"),)) for n in range(2)]
+    assert left(paid, *notes) == [1_000, 0]
+    double = (ReversalLine(300, line_key="il_1"), ReversalLine(300, line_key="il_1"))
+    assert left(paid, back(NOTE, 600, lines=double)) == [1_000, 0]
+
+
+def test_a_credit_note_with_its_tax_leaves_less_tax_to_refund() -> None:
+    """After the whole line was credited with its tax, a refund takes from the other line alone."""
+    paid = payment(1_000, 1_000, total=2_400)
+    note = back(NOTE, 1_200, lines=(ReversalLine(1_000, line_key="il_0"),))
+    assert left(paid, note) == [0, 1_000]
+    assert left(paid, note, back(REFUND, 600)) == [0, 500]
+
+
+def test_a_refund_that_a_credit_note_covers_counts_once() -> None:
+    """The note says which line; the refund is how the money went back. What exceeds it counts on top."""
+    note = back(NOTE, 300, lines=(ReversalLine(300, line_key="il_0"),), refunded_minor=300)
+    assert left(payment(1_000), note, back(REFUND, 300)) == [700]
+    assert left(payment(1_000), note, back(REFUND, 400)) == [600]
+    assert left(payment(1_000), note, back(REFUNDED, 300, "ch_1")) == [700]
+
+
+def test_a_voided_credit_note_takes_and_covers_nothing() -> None:
+    """Its refund, if there was one, counts on its own again."""
+    note = back(NOTE, 300, lines=(ReversalLine(300, line_key="il_0"),), refunded_minor=300, undone_minor=300)
+    assert left(payment(1_000), note) == [1_000]
+    assert left(payment(1_000), note, back(REFUND, 200)) == [800]
+
+
+def test_never_more_is_taken_than_was_paid() -> None:
+    """A refund and a dispute of the same payment leave nothing, not less; credits are left alone."""
+    assert left(payment(1_000), back(REFUND, 1_000), back(DISPUTE, 1_000)) == [0]
+    paid = payment(1_000, -400)
+    assert left(paid, back(REFUND, 600)) == [400, -400]
+    assert left(paid, back(REFUND, 900)) == [400, -400]
+
+
+def test_another_currency_says_nothing_of_it() -> None:
+    """An amount in euros is not taken off dollars."""
+    assert left(payment(1_000), back(REFUND, 500, currency="eur")) == [1_000]
+
+
+def test_gross_keeps_the_discount_in_what_is_left() -> None:
+    """Half of the net went back: half of the gross is left."""
+    paid = settle(payment(1_000, discount=200), [back(REFUND, 400)])
+    assert (paid.left_minor(Basis.NET), paid.left_minor(Basis.GROSS)) == (400, 500)
+    assert (paid.amount_minor(Basis.NET), paid.amount_minor(Basis.GROSS)) == (800, 1_000)
+    assert paid.reversed_minor == 400
+
+
+reversals = st.lists(
+    st.builds(
+        back,
+        st.sampled_from([REFUND, REFUNDED, DISPUTE]),
+        st.integers(0, 3_000),
+        st.sampled_from("123"),
+        undone_minor=st.integers(0, 3_000),
+        source=st.builds(Source, st.just(0), st.just(NOON), st.just(1), st.sampled_from("abcdef")),
+    ),
+    max_size=6,
+)
+
+
+def together(sightings: list[Reversal]) -> dict[tuple[str, str, str], Reversal]:
+    """All that was seen of each reversal."""
+    known: dict[tuple[str, str, str], Reversal] = {}
+    for seen in sightings:
+        known[key_of(seen)] = merged(known[key_of(seen)], seen) if key_of(seen) in known else seen
+    return known
+
+
+@given(reversals, st.randoms(use_true_random=False), st.integers(0, 500))
+def test_neither_order_nor_repetition_of_sightings_matters(found: list[Reversal], random: object, tax: int) -> None:
+    """Any order, any sighting twice: the same is left, between nothing and all of each line."""
+    paid = payment(1_000, 500, -200, total=1_300 + tax)
+    shuffled = [*found, *found]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    first, second = left(paid, *together(found).values()), left(paid, *together(shuffled).values())
+    assert first == second
+    assert all(0 <= rest <= max(line.net_minor, 0) or rest == line.net_minor
+               for rest, line in zip(first, paid.lines, strict=True))  # fmt: skip
+    assert sum(first) >= 0
+
+
+def test_what_an_older_sighting_knew_is_kept() -> None:
+    """Invoice, payments and lines of any sighting stay known; the newest says the rest."""
+    older = back(NOTE, 5, lines=(ReversalLine(5, line_key="il_0"),), payment_keys=("pi_1",))
+    newer = replace(older, source=Source(0, NOON, 1, "evt_z"), amount_minor=3, undone_minor=3, lines=(),
+                    invoice_key=None, payment_keys=("pi_2",), provider_customer_key="cus_1")  # fmt: skip
+    for found in (merged(older, newer), merged(newer, older)):
+        assert (found.amount_minor, found.undone_minor, found.invoice_key) == (5, 3, "in_1")
+        assert (found.payment_keys, found.lines) == (("pi_1", "pi_2"), older.lines)
+        assert (found.source, found.provider_customer_key) == (newer.source, "cus_1")
