@@ -1,0 +1,185 @@
+"""What is said of rules without facts is never contradicted by any facts."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+
+from domain.fields import Facts
+from domain.money import Money
+from domain.rule_documents import parse_rule
+from domain.rule_reasoning import can_both_hold, can_hold, conditions_in, currencies_asked, implies
+from domain.rules import Rule, holds
+from tests.domain.test_rules_agree import documents, worlds
+
+ZONE = ZoneInfo("UTC")
+
+
+def rule(*parts: tuple[Any, ...], word: str = "all") -> Rule:
+    """A rule of conditions written (field, operator, value)."""
+    written = [dict(zip(("field", "op", "value"), part, strict=False)) for part in parts]
+    return parse_rule({word: written})
+
+
+@settings(max_examples=200)
+@given(documents, documents, worlds)
+def test_no_facts_contradict_what_is_said_of_rules(one: dict[str, Any], other: dict[str, Any], facts: Facts) -> None:
+    """What cannot hold does not, what cannot hold together never does, what is implied holds as well."""
+    first, second = parse_rule(one), parse_rule(other)
+    if holds(first, facts):
+        assert can_hold(first, ZONE)
+        assert implies(first, second) <= holds(second, facts)
+        if holds(second, facts):
+            assert can_both_hold(first, second, ZONE)
+    assert implies(first, first)
+
+
+APART = {
+    "names": [("product.name", "is_any_of", ["Inbox"]), ("product.name", "is_any_of", ["Surveys"])],
+    "a name and its exclusion": [("product.name", "is_any_of", ["Inbox"]), ("product.name", "is_none_of", ["Inbox"])],
+    "a name and a start": [("product.name", "is_any_of", ["Inbox"]), ("product.name", "starts_with", "Out")],
+    "a name and an end": [("product.name", "is_any_of", ["Inbox"]), ("product.name", "ends_with", "in")],
+    "a name and a part": [("product.name", "is_any_of", ["Inbox"]), ("product.name", "contains", "z")],
+    "numbers": [("line.quantity", "gt", 3), ("line.quantity", "lt", 4)],
+    "bounds that exclude each other": [("line.quantity", "gte", 4), ("line.quantity", "lt", 4)],
+    "ranges": [("line.quantity", "between", [1, 3]), ("line.quantity", "between", [4, 6])],
+    "a number and a bound": [("line.quantity", "is_any_of", [1, 2]), ("line.quantity", "gt", 2)],
+    "a number and an upper bound": [("line.quantity", "is_any_of", [5, 6]), ("line.quantity", "lte", 4)],
+    "amounts": [("line.amount", "gt", 500), ("line.amount", "lte", 500)],
+    "currencies": [("transaction.currency", "is_any_of", ["usd"]), ("transaction.currency", "is_any_of", ["eur"])],
+    "an amount in another currency": [
+        ("line.amount", "gte", {"amount": 1, "currency": "eur"}),
+        ("transaction.currency", "is_any_of", ["usd"]),
+    ],
+    "amounts of two currencies": [
+        ("line.amount", "gte", {"amount": 1, "currency": "eur"}),
+        ("transaction.amount", "gte", {"amount": 1, "currency": "usd"}),
+    ],
+    "statuses": [("product.status", "is_any_of", ["trial"]), ("product.status", "is_any_of", ["active"])],
+    "set and not set": [("partner.group", "is_set"), ("partner.group", "is_not_set")],
+    "a value that is not set": [("partner.group", "is_any_of", ["gold"]), ("partner.group", "is_not_set")],
+    "days": [
+        ("transaction.created", "within", {"before": "2026-01-01"}),
+        ("transaction.created", "within", {"after": "2026-01-01"}),
+    ],
+    "days that touch": [
+        ("transaction.created", "within", {"between": ["2026-01-01", "2026-01-31"]}),
+        ("transaction.created", "within", {"between": ["2026-02-01", "2026-02-28"]}),
+    ],
+}
+TOGETHER = {
+    "overlapping names": [("product.name", "is_any_of", ["Inbox", "A"]), ("product.name", "is_any_of", ["Inbox", "B"])],
+    "tags, of which a partner has many": [("partner.tags", "is_any_of", ["a"]), ("partner.tags", "is_any_of", ["b"])],
+    "none of and not set": [("partner.group", "is_none_of", ["gold"]), ("partner.group", "is_not_set")],
+    "bounds with one number between": [("line.quantity", "gt", 3), ("line.quantity", "lt", 5)],
+    "bounds that meet": [("line.quantity", "gte", 4), ("line.quantity", "lte", 4)],
+    "another name": [("product.name", "is_any_of", ["Inbox", "A"]), ("product.name", "is_none_of", ["A"])],
+    "different fields": [("product.name", "is_any_of", ["Inbox"]), ("partner.group", "is_any_of", ["gold"])],
+    "rolling windows": [
+        ("transaction.created", "within", {"current": "day"}),
+        ("transaction.created", "within", {"previous": "day"}),
+    ],
+    "days that share one": [
+        ("transaction.created", "within", {"between": ["2026-01-01", "2026-01-31"]}),
+        ("transaction.created", "within", {"between": ["2026-01-31", "2026-02-28"]}),
+    ],
+    "one currency": [
+        ("line.amount", "gte", {"amount": 1, "currency": "usd"}),
+        ("transaction.currency", "is_any_of", ["usd", "eur"]),
+    ],
+    "open ends": [
+        ("transaction.created", "within", {"after": "2026-01-01"}),
+        ("transaction.created", "within", {"after": "2027-01-01"}),
+    ],
+}
+
+
+@pytest.mark.parametrize("conditions", APART.values(), ids=APART)
+def test_what_contradicts_itself_cannot_hold(conditions: list[tuple[Any, ...]]) -> None:
+    """Neither as one rule nor as two on the same thing."""
+    assert not can_hold(rule(*conditions), ZONE)
+    assert not can_both_hold(rule(conditions[0]), rule(conditions[1]), ZONE)
+    assert can_hold(rule(*conditions, word="any"), ZONE)
+
+
+@pytest.mark.parametrize("conditions", TOGETHER.values(), ids=TOGETHER)
+def test_what_can_hold_is_not_called_impossible(conditions: list[tuple[Any, ...]]) -> None:
+    """As one rule and as two."""
+    assert can_hold(rule(*conditions), ZONE)
+    assert can_both_hold(rule(conditions[0]), rule(conditions[1]), ZONE)
+
+
+IMPLIED = [
+    (("product.name", "is_any_of", ["Inbox"]), ("product.name", "is_any_of", ["Inbox", "Surveys"]), True),
+    (("product.name", "is_any_of", ["Inbox", "Surveys"]), ("product.name", "is_any_of", ["Inbox"]), False),
+    (("product.name", "is_none_of", ["a", "b"]), ("product.name", "is_none_of", ["a"]), True),
+    (("product.name", "is_none_of", ["a"]), ("product.name", "is_none_of", ["a", "b"]), False),
+    (("product.name", "is_any_of", ["Inbox"]), ("product.name", "is_set"), True),
+    (("product.name", "is_none_of", ["Inbox"]), ("product.name", "is_set"), False),
+    (("product.name", "is_set"), ("product.key", "is_set"), False),
+    (("line.quantity", "gt", 5), ("line.quantity", "gt", 4), True),
+    (("line.quantity", "gt", 4), ("line.quantity", "gt", 5), False),
+    (("line.quantity", "lte", 4), ("line.quantity", "lte", 5), True),
+    (("line.quantity", "lte", 5), ("line.quantity", "lte", 4), False),
+    (("line.amount", "gte", 500), ("line.amount", "gte", 400), True),
+    (("line.amount", "gte", {"amount": 5, "currency": "usd"}), ("line.amount", "gte", 4), False),
+    (("customer.age", "older_than", {"days": 5}), ("customer.age", "older_than", {"days": 5}), True),
+    (("customer.age", "gt", {"days": 5}), ("customer.age", "gt", {"days": 4}), False),
+]
+
+
+@pytest.mark.parametrize(("known", "wanted", "is_so"), IMPLIED)
+def test_one_condition_implies_another(known: tuple[Any, ...], wanted: tuple[Any, ...], *, is_so: bool) -> None:
+    """Where it is certain, and only there; a rule with more conditions still implies what one of them does."""
+    assert implies(rule(known), rule(wanted)) is is_so
+    more = rule(known, ("partner.country", "is_any_of", ["DE"]))
+    assert implies(more, rule(wanted)) is is_so
+    assert not implies(rule(wanted), more)
+
+
+def test_either_way_must_imply_it() -> None:
+    """Of two ways to hold each must lead there, and a way of the other rule is enough."""
+    either = rule(("line.quantity", "gt", 5), ("product.name", "is_any_of", ["Inbox"]), word="any")
+    assert not implies(either, rule(("line.quantity", "gt", 4)))
+    assert implies(rule(("line.quantity", "gt", 9)), either)
+    assert implies(either, parse_rule(None))
+
+
+def test_what_is_negated_is_left_open() -> None:
+    """Nothing is concluded from a negation but that it implies itself."""
+    no_inbox = parse_rule({"not": {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]}})
+    inbox = rule(("product.name", "is_any_of", ["Inbox"]))
+    assert can_both_hold(no_inbox, inbox, ZONE)
+    assert implies(no_inbox, no_inbox)
+    assert not implies(no_inbox, inbox)
+    assert not implies(inbox, no_inbox)
+
+
+def test_the_conditions_inside_where_count() -> None:
+    """A contradiction between a condition and its own `where` is one, and both are found."""
+    inner = {"field": "product.status", "op": "is_any_of", "value": ["active"]}
+    outer = {"field": "product.status", "op": "is_any_of", "value": ["trial"], "where": inner}
+    assert not can_hold(parse_rule(outer), ZONE)
+    assert [each.expected for each in conditions_in(parse_rule({"not": outer}))] == [("trial",), ("active",)]
+
+
+def test_the_currencies_a_rule_asks_for() -> None:
+    """Named on every way: those; open on one way: any."""
+    dollars = ("transaction.currency", "is_any_of", ["usd"])
+    euros = ("line.amount", "gt", {"amount": 1, "currency": "eur"})
+    assert currencies_asked(rule(dollars)) == frozenset({"usd"})
+    assert currencies_asked(rule(dollars, euros, word="any")) == frozenset({"usd", "eur"})
+    assert currencies_asked(rule(dollars, ("line.quantity", "gt", 1), word="any")) is None
+    assert currencies_asked(parse_rule(None)) is None
+    assert Money(1, "eur") in {each.expected for each in conditions_in(rule(euros))}
+
+
+def test_too_many_ways_are_left_open() -> None:
+    """A rule with more ways to hold than are looked at is neither called impossible nor said to imply anything."""
+    quantity = {"field": "line.quantity"}
+    parts = [{"any": [{**quantity, "op": "gt", "value": n}, {**quantity, "op": "lt", "value": n}]} for n in range(8)]
+    many = parse_rule({"all": parts})
+    assert can_hold(many, ZONE)
+    assert not implies(many, rule(("line.quantity", "is_set")))
+    assert implies(many, many)
