@@ -14,12 +14,14 @@ from domain.commissions import Claimant, CommissionState, move, released
 from domain.decide import Affected, Booking
 from domain.facts import BillingEvent
 from domain.fields import TriggerEvent
+from domain.invariants import breaches
 from domain.partners import Partner, PartnerVersion
 from domain.transactions import Basis
 from domain.triggers import Trigger, parse_trigger
 from infra.ledger.deciding import judge_again, judge_partner, settle
 from infra.providers.stripe import example_events
 from infra.providers.stripe.translate import translate
+from tests.memory_books import books_of
 from tests.memory_ledger import MemoryLedger
 from tests.simulation.histories import END, START, draw
 from tests.simulation.oracle import LOOKBACK, expected, understood
@@ -199,11 +201,21 @@ def faults(stage: MemoryStage, world: World) -> list[str]:
             place = (c.trigger_key, _occasion(stage, c), c.line_key, c.partner_key, c.currency, c.instalment)
             booked[place] = booked.get(place, 0) + commission.amount_minor
     wanted: dict[tuple[object, ...], int] = {(*row[:4], row[5], row[6]): row[4] for row in expected(world)}
-    return [
-        f"{place} should amount to {wanted.get(place, 0)}, and does to {booked.get(place, 0)}"
-        for place in sorted({*booked, *wanted}, key=repr)
-        if wanted.get(place, 0) != booked.get(place, 0)
-    ] + [f"judged again, {b.entry.amount_minor} on {b.entry.claimant}" for b in stage.judge_everything()]
+    return (
+        [
+            f"{place} should amount to {wanted.get(place, 0)}, and does to {booked.get(place, 0)}"
+            for place in sorted({*booked, *wanted}, key=repr)
+            if wanted.get(place, 0) != booked.get(place, 0)
+        ]
+        + _breaches(stage)
+        + [f"judged again, {b.entry.amount_minor} on {b.entry.claimant}" for b in stage.judge_everything()]
+    )
+
+
+def _breaches(stage: MemoryStage) -> list[str]:
+    """What does not hold of the books; nothing is overdue before the first payment."""
+    books = books_of(stage.ledger, dict(stage.program.triggers))
+    return [f"{each.invariant}: {each.subject}: {each.message}" for each in breaches(books, START)]
 
 
 def _occasion(stage: MemoryStage, claimant: Claimant) -> str:
