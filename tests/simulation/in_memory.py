@@ -1,9 +1,10 @@
 """Play a history on the ledger in memory: the same facts, the same path, no server. Thousands of histories a minute."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from domain import ids
@@ -32,26 +33,42 @@ from tests.simulation.world import Change, Named, Offer, PartnerTerms, World
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True)
+class TableTrigger:
+    """One version of a trigger as its document."""
+
+    key: str
+    version: int
+    since: datetime
+    document: dict[str, Any]
+
+
 class MemoryStage:
     """One company's program and ledger in memory."""
 
     def __init__(self) -> None:
         self.ledger = MemoryLedger()
-        self.offers: list[Offer] = []
+        self.triggers: list[TableTrigger] = []
         self.terms: list[PartnerTerms] = []
         self.names: list[Named] = []
         self.program = self._program()
 
     def set(self, changes: Iterable[Change]) -> None:
         """What a person changed: the program, and everything judged again."""
-        for change in changes:
-            match change.said:
-                case Offer() as offer:
-                    self.offers.append(offer)
-                case PartnerTerms() as terms:
-                    self.terms.append(terms)
-                case Named() as named:
-                    self.names.append(named)
+        self.say(*(change.said for change in changes))
+
+    def say(self, *said: Offer | PartnerTerms | Named | TableTrigger) -> None:
+        """The same, one by one."""
+        for each in said:
+            match each:
+                case Offer():
+                    self.triggers.append(TableTrigger(each.key, each.version, each.since, document(each)))
+                case TableTrigger():
+                    self.triggers.append(each)
+                case PartnerTerms():
+                    self.terms.append(each)
+                case Named():
+                    self.names.append(each)
         self.program = self._program()
         self.judge_everything()
 
@@ -101,9 +118,9 @@ class MemoryStage:
 
     def _triggers(self) -> dict[str, tuple[Trigger, ...]]:
         found: dict[str, tuple[Trigger, ...]] = {}
-        for offer in self.offers:
-            draft = parse_trigger(document(offer))
-            found[offer.key] = (*found.get(offer.key, ()), draft.as_version(offer.key, offer.version, offer.since))
+        for each in self.triggers:
+            draft = parse_trigger(each.document)
+            found[each.key] = (*found.get(each.key, ()), draft.as_version(each.key, each.version, each.since))
         return found
 
     def _partners(self) -> dict[str, Partner]:
