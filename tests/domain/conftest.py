@@ -4,6 +4,8 @@ import pytest
 
 from domain import periods, windows
 
+pytest.register_assert_rewrite("tests.domain.tables")
+
 
 @pytest.fixture(autouse=True)
 def forgetful() -> None:

@@ -204,7 +204,7 @@ on 2026-04-07   stripe    in_1 of cus_1 paid 99.00 USD Inbox on sub_1
 expect          sub_1/Inbox churned
 """,
     "every occasion pays once, and a re-subscription is a product of its own": """
-on 2026-01-01   trigger   join: 50.00 USD when a partner joins, for group gold, since 2025-01-01
+on 2026-01-01   trigger   join: 50.00 USD when a partner joins, for group gold, since 2024-12-31
 on 2026-01-01   trigger   hello: 20.00 USD when a customer is created, for customers in DE
 on 2026-01-01   trigger   buy: 5.00 USD when a product is bought, for product Inbox
 on 2026-01-01   trigger   first: 7.00 USD when a product is bought, once per customer
