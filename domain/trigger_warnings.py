@@ -37,7 +37,7 @@ class WarningKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:  # noqa: A001 - the field's standard term
+class TriggerWarning:
     """One thing to look at: which field of the trigger, and a sentence."""
 
     kind: WarningKind
@@ -52,13 +52,15 @@ def warnings_for(
     partners: Mapping[str, Partner],
     as_of: datetime,
     zone: tzinfo,
-) -> list[Warning]:
+) -> list[TriggerWarning]:
     """Warnings about `saved`, given the other triggers in force, in a fixed order. An inactive trigger has none."""
     if not saved.active:
         return []
     found = list(_unknown_names(saved, catalogue, partners, as_of))
     if not can_hold(saved.rules, zone):
-        found.append(Warning(WarningKind.UNREACHABLE, "rules", "these rules contradict each other: it can never fire"))
+        found.append(
+            TriggerWarning(WarningKind.UNREACHABLE, "rules", "these rules contradict each other: it can never fire")
+        )
         return found
     found += _currency_mismatches(saved)
     rivals = sorted((each for each in others if each.key != saved.key), key=lambda each: (each.position, each.key))
@@ -70,7 +72,7 @@ def warnings_for(
 # Against other triggers.
 
 
-def _against(saved: Trigger, others: Sequence[Trigger], zone: tzinfo) -> Iterator[Warning]:
+def _against(saved: Trigger, others: Sequence[Trigger], zone: tzinfo) -> Iterator[TriggerWarning]:
     for other in others:
         if not can_both_hold(saved.rules, other.rules, zone):
             continue
@@ -81,19 +83,19 @@ def _against(saved: Trigger, others: Sequence[Trigger], zone: tzinfo) -> Iterato
             message = (
                 f'"{other.name}" of group {saved.exclusive_group} pays in another unit: position decides, never worth'
             )
-            yield Warning(WarningKind.MIXED_UNITS, "exclusive_group", message)
+            yield TriggerWarning(WarningKind.MIXED_UNITS, "exclusive_group", message)
         first, second = (saved, other) if _place(saved) < _place(other) else (other, saved)
         if _always_first(first, second):
             whom = "it never pays" if second is saved else f'"{second.name}" never pays'
             message = f'{whom}: wherever it would, "{first.name}" comes first in group {saved.exclusive_group}'
-            yield Warning(WarningKind.SHADOWED, "position", message)
+            yield TriggerWarning(WarningKind.SHADOWED, "position", message)
 
 
-def _overlap(saved: Trigger, other: Trigger) -> Warning:
+def _overlap(saved: Trigger, other: Trigger) -> TriggerWarning:
     where = "line" if saved.per_line and other.per_line else "payment"
     on = f"the same {where}" if saved.event == "transaction_created" else "the same occasion"
     message = f'"{other.name}" can fire on {on}: both pay; give both one exclusive_group if only one should'
-    return Warning(WarningKind.OVERLAP, "rules", message)
+    return TriggerWarning(WarningKind.OVERLAP, "rules", message)
 
 
 def _place(trigger: Trigger) -> tuple[int, str]:
@@ -110,18 +112,18 @@ def _always_first(first: Trigger, second: Trigger) -> bool:
 # Within the trigger.
 
 
-def _currency_mismatches(saved: Trigger) -> Iterator[Warning]:
+def _currency_mismatches(saved: Trigger) -> Iterator[TriggerWarning]:
     if not isinstance(saved.action, FlatAction):
         return
     asked = currencies_asked(saved.rules)
     if asked is not None and saved.action.currency not in asked:
         message = f"it pays {saved.action.currency}, and its rules ask for payments in {listed(sorted(asked))}"
-        yield Warning(WarningKind.CURRENCY_MISMATCH, "action.currency", message)
+        yield TriggerWarning(WarningKind.CURRENCY_MISMATCH, "action.currency", message)
 
 
 def _unknown_names(
     saved: Trigger, catalogue: Catalogue, partners: Mapping[str, Partner], as_of: datetime
-) -> Iterator[Warning]:
+) -> Iterator[TriggerWarning]:
     versions = [partner.version_at(as_of) for partner in partners.values()]
     known: dict[str, tuple[str, set[str]]] = {
         "product.name": ("product", {entry.name_at(as_of) for entry in catalogue.entries.values()}),
@@ -140,7 +142,7 @@ def _unknown_names(
             said.add((name, value))
             hint = near_miss(value, sorted(there))
             message = hint or f"no {what} is called {quoted(value)}"
-            yield Warning(WarningKind.UNKNOWN_NAME, "rules", f"{name}: {message}")
+            yield TriggerWarning(WarningKind.UNKNOWN_NAME, "rules", f"{name}: {message}")
 
 
 def _names(condition: Condition) -> list[str]:

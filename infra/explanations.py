@@ -66,7 +66,9 @@ def _transaction_key(connection: Connection, name: str) -> str:
         """,
         name=name,
     )
-    keys = sorted({str(row.key) for row in rows})
+    keys = sorted({str(row.key) for row in rows if row.key is not None})
+    if rows and not keys:
+        raise Rejected(f'"{name}" was not earned on a payment; payments alone are explained here')
     if name in keys:
         return name
     if len(keys) > 1:
@@ -122,6 +124,7 @@ def document(explained: Explained) -> dict[str, Any]:
             "provider_customer_key": paid.provider_customer_key,
             "customer_key": explained.customer_key,
             "amount": paid.net_minor,
+            "amount_reversed": paid.reversed_minor,
             "currency": paid.currency,
             "occurred_at": epoch_ms(paid.occurred_at),
         },
@@ -138,6 +141,8 @@ def document(explained: Explained) -> dict[str, Any]:
                 "amount": row.amount_minor,
                 "currency": row.currency,
                 "reward_status": row.state,
+                "instalment": row.instalment,
+                "due_at": None if row.due_at is None else epoch_ms(row.due_at),
                 "arithmetic": row.arithmetic,
             }
             for row in explained.commissions
@@ -151,6 +156,7 @@ def _line_document(found: LineExplanation) -> dict[str, Any]:
         "external_subscription_key": found.line.subscription_key,
         "external_product_key": found.line.product_key,
         "amount": found.line.net_minor,
+        "amount_reversed": found.line.reversed_minor,
         "quantity": found.line.quantity,
         "product_name": found.product_name,
         "product_status": found.product_status,

@@ -13,11 +13,12 @@ from sqlalchemy import Connection, text
 
 from domain import ids
 from domain.errors import CannotProcess
-from domain.triggers import Trigger, TriggerEvent, parse_trigger, render_trigger
+from domain.trigger_warnings import TriggerWarning, warnings_for
+from domain.triggers import Trigger, TriggerEvent, in_force, parse_trigger, render_trigger
 from infra import tables
 from infra.bodies import RAW
 from infra.locks import own_program
-from infra.program import trigger_of
+from infra.program import ProgramReader, trigger_of
 from infra.rows import fetch, insert_rows
 
 PROVIDER = "program"
@@ -202,6 +203,16 @@ def save_partner(
     row = {"partner_key": partner_key, "version": version, "effective_from": since, **wanted}
     insert_rows(connection, tables.partner_versions, [row])
     _changed(connection, Rejudge("partner", partner_key, since), version, now)
+
+
+def warnings_about(
+    connection: Connection, reader: ProgramReader, saved: Trigger, now: datetime
+) -> list[TriggerWarning]:
+    """What a program manager should know about a trigger, given everything else that is in force."""
+    program = reader.read(connection)
+    in_effect = (in_force(versions, now) for versions in program.triggers.values())
+    others = [trigger for trigger in in_effect if trigger is not None]
+    return warnings_for(saved, others, program.catalogue, program.partners, now, program.zone)
 
 
 def save_trigger(connection: Connection, key: str, document: Mapping[str, Any], now: datetime) -> tuple[Trigger, bool]:

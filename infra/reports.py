@@ -70,13 +70,14 @@ def list_products(connection: Connection, provider_customer_key: str) -> list[di
 
 
 def list_commissions(connection: Connection, partner_key: str | None = None) -> list[dict[str, Any]]:
-    """Commissions that amount to something, oldest payment first."""
+    """Commissions that amount to something, oldest occasion first; those of other occasions than payments included."""
     rows = fetch(
         connection,
         """
-        select c.key, c.partner_key, c.transaction_key, c.line_key, c.trigger_key, c.trigger_version, c.amount_minor,
-            c.currency, c.state, c.arithmetic, c.offer, c.earned_at, customers.customer_key
-        from commissions c join customers on customers.key = c.customer
+        select c.key, c.partner_key, c.event, c.occasion_key, c.transaction_key, c.line_key, c.trigger_key,
+            c.trigger_version, c.amount_minor, c.currency, c.state, c.arithmetic, c.offer, c.earned_at, c.instalment,
+            c.due_at, c.adjusts, customers.customer_key
+        from commissions c left join customers on customers.key = c.customer
         where c.amount_minor <> 0 and (cast(:partner_key as text) is null or c.partner_key = :partner_key)
         order by c.earned_at, c.key
         """,

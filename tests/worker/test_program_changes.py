@@ -11,11 +11,21 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.errors import Rejected
+from infra.explanations import explain_by_name
 from infra.locks import lock_customers
 from infra.program import ProgramReader
-from infra.program_changes import REJUDGE, Rejudge, affected_portion, request_rejudge, save_partner, save_trigger
+from infra.program_changes import (
+    REJUDGE,
+    Rejudge,
+    affected_portion,
+    request_rejudge,
+    save_partner,
+    save_trigger,
+    warnings_about,
+)
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import line
+from infra.reports import list_commissions
 from tests.conftest import OF_THIS_DATABASE
 from tests.stage import LONG_AGO, Stage
 from worker.batch import PORTION, lock_name
@@ -120,6 +130,44 @@ def test_a_trigger_with_a_mistake_is_refused_whole(stage: Stage) -> None:
     with pytest.raises(Rejected, match=r"shoe_size"):
         stage.trigger("five", "5", rules=rules)
     assert stage.ask("select key from triggers") == [("ten",)]
+
+
+def test_what_is_in_force_is_warned_of(stage: Stage) -> None:
+    """A trigger that overlaps another, and names what nobody sells, is saved all the same, with both said."""
+    stage.trigger("five", "5", rules={"field": "product.name", "op": "is_any_of", "value": ["Inbocks"]})
+    reader = ProgramReader(stage.settings)
+    with stage.engine.connect() as connection:
+        (saved,) = reader.read(connection).triggers["five"]
+        found = warnings_about(connection, reader, saved, NOW)
+    assert [each.kind for each in found] == ["unknown_name", "overlap"]
+
+
+# Occasions other than payments.
+
+
+def test_a_new_trigger_on_other_occasions_judges_everybody(stage: Stage) -> None:
+    """Partners who joined, customers who came and products bought long before pay when it reaches back."""
+    stage.play([_payment(number, number % 3) for number in range(6)])
+    stage.play([stripe.subscription("sub_1", customer="cus_1", items=[stripe.item("prod_inbox")], at=NOW)])
+    flat = {"type": "flat", "amount": 500, "currency": "usd"}
+    for event in ("partner_joined", "product_created", "customer_created"):
+        stage.trigger(event, event=event, action=flat, effective_from=0)
+    stage.drainer.sweep()
+    rows = stage.ask("select trigger_key, count(*), sum(amount_minor)::int from commissions "
+                     "where transaction_key is null group by 1 order by 1")  # fmt: skip
+    customers = stage.ask("select count(*) from customers")[0][0]
+    products = stage.ask("select count(*) from products where status = 'active'")[0][0]
+    partners = stage.ask("select count(*) from partners")[0][0]
+    assert rows == [
+        ("customer_created", customers, customers * 500),
+        ("partner_joined", partners, partners * 500),
+        ("product_created", products, products * 500),
+    ]
+    key = stage.ask("select key from commissions where event = 'partner_joined'")[0][0]
+    with stage.engine.connect() as connection:
+        assert {row["event"] for row in list_commissions(connection)} >= {"partner_joined", "product_created"}
+        with pytest.raises(Rejected, match="not earned on a payment"):
+            explain_by_name(connection, key, stage.settings)
 
 
 # Who is judged again.
