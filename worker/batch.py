@@ -41,6 +41,8 @@ from infra.rows import as_json, fetch
 BUSY_DELAY = timedelta(milliseconds=50)
 #: How soon a refund that leads to no payment yet is looked at again, unless the payment comes first.
 WAITING_DELAY = timedelta(minutes=5)
+#: How often a batch looks again whom it concerns, when that turns out to be more than it has locked.
+LOCK_ROUNDS_MAX = 3
 #: Transactions judged again in one go because the program changed; the rest follow as inbox rows of their own.
 PORTION = 500
 
@@ -70,10 +72,7 @@ def process(connection: Connection, batch: Sequence[Translated], reader: Program
     share_program(connection)
     program = reader.read(connection)
     locked = _lock(connection, batch)
-    events = [event for translated in locked.mine for event in translated.events]
-    known, changes, bookings = settle(
-        PostgresLedger(connection, program), events, program, check=lambda found: _refuse_moved(found, locked)
-    )
+    known, changes, bookings = _settle(connection, locked, program)
     crashpoint.reach("after_effect_before_done")
     wake_waiting(connection, known, changes)
     result = BatchResult(_marks(locked.mine, bookings, known, changes, now), locked.busy, bookings)
@@ -81,6 +80,22 @@ def process(connection: Connection, batch: Sequence[Translated], reader: Program
     if locked.busy:
         give_back(connection, locked.busy, BUSY_DELAY)
     return result
+
+
+def _settle(connection: Connection, locked: "_Locked", program: Program) -> tuple[Known, Changes, list[Booking]]:
+    """Settle what is locked. Whoever else turns out to be concerned is locked as well, and everything read again:
+    a customer may have been linked meanwhile, or what is recorded of a refund leads to a payment that it does not name.
+    """
+    ledger = PostgresLedger(connection, program)
+    events = [event for translated in locked.mine for event in translated.events]
+    for _ in range(LOCK_ROUNDS_MAX):
+        try:
+            return settle(ledger, events, program, check=lambda found: _check_locked(connection, found, locked))
+        except _Unlocked as error:
+            if not error.names <= lock_customers(connection, error.names):
+                raise
+            locked.names.update(error.names)
+    raise TryLater("more and more customers turn out to be concerned")
 
 
 def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, clock: Clock) -> BatchResult:
@@ -93,7 +108,11 @@ def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, c
         raise CannotProcess(f"not a request to judge again: {error}") from error
     ledger = PostgresLedger(connection, program)
     if work.kind in (CUSTOMERS, PARTNER_JOINED):
-        bookings, after = _judge_occasions(connection, ledger, work, program, envelope.cause)
+        judged = _judge_occasions(connection, ledger, work, program, envelope.cause)
+        if judged is None:
+            give_back(connection, [envelope], BUSY_DELAY)
+            return BatchResult(busy=[envelope])
+        bookings, after = judged
     else:
         asked = affected_portion(connection, work, PORTION)
         touched = _until_busy(connection, asked)
@@ -113,17 +132,20 @@ def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, c
 
 def _judge_occasions(
     connection: Connection, ledger: PostgresLedger, work: Rejudge, program: Program, cause: str
-) -> tuple[list[Booking], str | None]:
-    """The next portion of customers' other occasions, or one partner's joining; and where the next portion begins."""
+) -> tuple[list[Booking], str | None] | None:
+    """The next portion of customers' other occasions, or one partner's joining; and where the next portion begins.
+
+    None: another worker is busy with the first of them.
+    """
     if work.kind == PARTNER_JOINED:
         if not lock_customers(connection, {ids.partner_subject(work.key)}):
-            raise TryLater("another worker is busy with this partner")
+            return None
         return judge_partner(ledger, work.key, cause, program), None
     asked = customers_portion(connection, work, PORTION)
     locked = lock_customers(connection, set(asked))
     free = next((place for place, key in enumerate(asked) if key not in locked), len(asked))
     if asked and not free:
-        raise TryLater("another worker is busy with this customer")
+        return None
     judged = asked[:free]
     bookings = judge_again(ledger, Affected(customers=dict.fromkeys(judged, cause)), program)
     return bookings, judged[-1] if len(judged) == PORTION or free < len(asked) else None
@@ -154,7 +176,9 @@ class _Locked:
 
 def _lock(connection: Connection, batch: Sequence[Translated]) -> _Locked:
     """Lock every customer the batch is about, under all names; envelopes of busy customers are left for later."""
-    linked, owners = _linked(connection, batch), _owners(connection, batch)
+    events = [event for translated in batch for event in translated.events]
+    named = {(e.provider, e.provider_customer_key) for e in events if e.provider_customer_key is not None}
+    linked, owners = _linked(connection, named), _owners(connection, batch)
     needed = {t.envelope.id: _names(t.events, linked) | owners.get(t.envelope.id, set()) for t in batch}
     locked = lock_customers(connection, {name for names in needed.values() for name in names})
     return _Locked(
@@ -221,13 +245,10 @@ def _owners(connection: Connection, batch: Sequence[Translated]) -> dict[int, se
     return owners
 
 
-def _linked(connection: Connection, batch: Sequence[Translated]) -> dict[ProviderCustomerKey, str]:
-    places = {
-        (event.provider, event.provider_customer_key)
-        for translated in batch
-        for event in translated.events
-        if event.provider_customer_key is not None
-    }
+def _linked(connection: Connection, places: Iterable[ProviderCustomerKey]) -> dict[ProviderCustomerKey, str]:
+    wanted = [{"provider": provider, "key": key} for provider, key in sorted(places)]
+    if not wanted:
+        return {}
     rows = fetch(
         connection,
         """
@@ -236,21 +257,29 @@ def _linked(connection: Connection, batch: Sequence[Translated]) -> dict[Provide
         join provider_customers p on p.provider = w.provider and p.provider_customer_key = w.key
         where p.customer is not null
         """,
-        places=as_json({"provider": provider, "key": key} for provider, key in places),
+        places=as_json(wanted),
     )
     return {(row.provider, row.provider_customer_key): row.customer for row in rows}
 
 
-def _refuse_moved(known: Known, locked: _Locked) -> None:
-    """A customer that was linked while its lock was being taken is locked under one name only: start again."""
-    for translated in locked.mine:
-        for event in translated.events:
-            person = known.provider_customers.get((event.provider, event.provider_customer_key or ""))
-            if person is not None and person.customer is not None and person.customer not in locked.names:
-                raise TryLater("the customer was linked at this very moment")
-    for paid in known.transactions.values():
-        if lock_name(paid.provider, paid.provider_customer_key) not in locked.names:
-            raise TryLater("the payment was recorded at this very moment")
+class _Unlocked(TryLater):
+    """Customers are concerned that nobody has locked for this batch; raised before anything is written."""
+
+    def __init__(self, names: set[str]) -> None:
+        super().__init__("another worker is busy with a customer whose payment this concerns")
+        self.names = names
+
+
+def _check_locked(connection: Connection, known: Known, locked: _Locked) -> None:
+    """Raise unless everybody whose facts this batch can change is locked under every name."""
+    people = {p: person.customer for p, person in known.provider_customers.items()}
+    named = {(e.provider, e.provider_customer_key or "") for t in locked.mine for e in t.events}
+    owners = {(paid.provider, paid.provider_customer_key or "") for paid in known.transactions.values()}
+    people |= _linked(connection, owners - people.keys())
+    needed = {lock_name(*place) for place in owners}
+    needed |= {key for place in named | owners if (key := people.get(place)) is not None}
+    if missing := needed - locked.names:
+        raise _Unlocked(missing)
 
 
 # Marks.
@@ -288,15 +317,17 @@ def _missing(event: Reversal, known: Known, changes: Changes) -> str | None:
 
 
 def wake_waiting(connection: Connection, known: Known, changes: Changes) -> None:
-    """What waited for a payment that has come now is due at once."""
+    """What waited for a payment that has come now is due at once; what another worker has at hand, it looks after."""
     if not known.reversals or not (changes.payments or changes.transactions):
         return
     connection.execute(
         text("""
             update inbox set next_attempt_at = now()
-            where state = 'waiting' and provider || ':' || event_key = any(:causes)
+            from json_to_recordset(cast(:told as json)) as w(provider text, event_key text)
+            where inbox.provider = w.provider and inbox.event_key = w.event_key
+                and inbox.state = 'waiting' and inbox.claimed_by is null
         """),
-        {"causes": sorted(f"{r.provider}:{r.source.event_key}" for r in known.reversals.values())},
+        {"told": as_json({"provider": r.provider, "event_key": r.source.event_key} for r in known.reversals.values())},
     )
 
 
