@@ -10,6 +10,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 # Holds what .venv was filled from; with that unchanged, there is nothing to do.
 STAMP := .venv/filled-from
+# mutmut brings setproctitle, with which Celery renames its processes: it stays out of .venv.
+MUTATION := .venv/mutation
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 ARGS ?=
 
 .PHONY: help setup environment demo test mutate lock clean
@@ -50,15 +54,16 @@ test: setup ## every check: format, lint, types, import rules, tests; ARGS go to
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 mutate: setup ## how many faults put into domain/ the tests find; ARGS="domain.money*" looks at one module; most of an hour
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run --max-children $$(nproc) $(ARGS)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut export-cicd-stats
+	[ -x $(MUTATION)/bin/mutmut ] || { $(BIN)/python -m venv $(MUTATION) && \
+		$(MUTATION)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes \
+			-r requirements.lock -r tests/mutation.lock; }
+	PATH="$(CURDIR)/$(MUTATION)/bin:$$PATH" $(MUTATION)/bin/mutmut run --max-children $$(nproc) $(ARGS)
+	PATH="$(CURDIR)/$(MUTATION)/bin:$$PATH" $(MUTATION)/bin/mutmut export-cicd-stats
 
 # Beside the project's own needs: what builds it, and what redis asks for on Python below 3.11.3 only.
-lock: setup ## write requirements.lock anew; ARGS=--upgrade takes newer versions
-	printf 'async-timeout\nsetuptools>=80\nwheel\n' | CUSTOM_COMPILE_COMMAND="make lock" \
-		$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --no-emit-options --extra dev \
-		--output-file requirements.lock $(ARGS) pyproject.toml -
+lock: setup ## write the lock files anew; ARGS=--upgrade takes newer versions
+	printf 'async-timeout\nsetuptools>=80\nwheel\n' | $(COMPILE) --extra dev --output-file requirements.lock $(ARGS) pyproject.toml -
+	printf 'mutmut\n' | $(COMPILE) --constraint requirements.lock --output-file tests/mutation.lock $(ARGS) -
 
 clean: ## remove .venv and caches; DATA_DIR stays
 	rm -rf .venv build mutants *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
