@@ -36,8 +36,8 @@ def explain_by_name(connection: Connection, name: str, settings: Settings) -> Ex
     Raises Rejected, with what may have been meant, for a name that nothing has.
     """
     key = _transaction_key(connection, name)
-    case = load_case_file(connection, [key])
     program = ProgramReader(settings).read(connection)
+    case = load_case_file(connection, [key], program.horizon)
     subscriptions = {line.subscription_key for line in case.transactions[key].lines if line.subscription_key}
     customer = fetch(
         connection,

@@ -101,6 +101,31 @@ def test_what_is_said_is_what_is_booked(stage: Stage) -> None:
     assert len(said) == 2
 
 
+def test_a_credit_is_explained_knowing_what_a_churn_stopped(stage: Stage) -> None:
+    """Instalments that a later churn stopped were never paid out: the explanation counts them as the books do."""
+    drip = {"cycle": {"days": 10}, "occurrences": 3, "stop_on_churn": True}
+    stage.trigger("trg_slow", rules=named("Live Chat"), action={"type": "percent", "percent": "10", "drip": drip})
+    began = stripe_events.EXAMPLE_AT
+    churned, credited = began + timedelta(days=12), began + timedelta(days=13)
+    stage.play(
+        [
+            bought("sub_2", "prod_chat"),
+            paid("in_2", "sub_2", ("prod_chat", 3000)),
+            stripe_events.subscription(
+                "sub_2", customer="cus_1", items=[item("prod_chat")], status="canceled", change="deleted",
+                at=churned, started_at=began, ended_at=churned,
+            ),
+            stripe_events.invoice_paid(
+                "in_3", customer="cus_1", subscription="sub_2", lines=[line("prod_chat", -3000)], paid_at=credited
+            ),
+        ]
+    )  # fmt: skip
+    found = explained(stage, "in_3")
+    said = [each["amount"] for each in found["triggers"] if each["fired"]]
+    assert said == [each["amount"] for each in found["commissions"]]
+    assert -300 < sum(said) < 0
+
+
 def test_a_rule_that_differs_in_capitals_is_pointed_out(stage: Stage) -> None:
     """`is_any_of ["inbox"]` does not hold for "Inbox", and the condition says why."""
     stage.trigger("trg_small", "5", rules=named("inbox"))
