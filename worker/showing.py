@@ -1,9 +1,9 @@
 """How the command line shows things to people: tables and indented sentences, values never as markup."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich import markup
 from rich.console import Console
@@ -18,8 +18,6 @@ from infra.explanations import Explained
 
 _MARKS = {True: "[green]yes[/green]", False: "[red]no [/red]"}
 
-#: From this width on the inbox fits on one line per event.
-_WIDE_COLUMNS = 160
 #: A pipe has no width of its own: wide enough that nothing is broken into lines.
 _PIPE_COLUMNS = 10_000
 
@@ -46,52 +44,6 @@ def visible(value: str) -> str:
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
 
 
-def status(out: Console, found: Mapping[str, int]) -> None:
-    """Rows of the inbox per state."""
-    rows = [(name, str(number)) for name, number in found.items() if name != "oldest_due_s"]
-    table(out, ("inbox", "events"), rows)
-    due_s = found["oldest_due_s"]
-    out.print(f"oldest due: {due_s} s" if due_s else "nothing is overdue")
-
-
-def events(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
-    """The inbox as a table."""
-    if not found:
-        out.print("no events")
-        return
-    if out.width < _WIDE_COLUMNS:
-        for row in found:
-            _event(out, row)
-        return
-    table(
-        out,
-        ("id", "received", "provider", "event", "type", "state", "attempts", "reason or outcome"),
-        [(*_cells(row)[:3], row["event_key"], *_cells(row)[3:], str(row["attempts"]), _became(row)) for row in found],
-    )
-
-
-def _event(out: Console, row: Mapping[str, Any]) -> None:
-    """One event on a narrow terminal: what it is, and below it what became of it."""
-    number, received, *cells = map(escape, _cells(row))
-    out.print(f"[bold]{number}[/bold]  {received}  {'  '.join(cells)}")
-    tries = "" if row["attempts"] == 1 else f", {row['attempts']} attempts"
-    _say(out, 4, escape(f"{row['event_key']}{tries}"))
-    if became := _became(row):
-        _say(out, 4, escape(became))
-
-
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return str(row["id"]), moment(row["received_at"]), row["provider"], row["event_type"], row["state"]
-
-
-def _became(row: Mapping[str, Any]) -> str:
-    return row["reason"] or _outcome(row["outcome"])
-
-
-def _outcome(outcome: Mapping[str, Sequence[str]] | None) -> str:
-    return "; ".join(f"{what}: {', '.join(keys)}" for what, keys in (outcome or {}).items() if keys)
-
-
 def table(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table that survives a narrow terminal and a pipe."""
     shown_table = Table(box=None, pad_edge=False, header_style="bold")
@@ -102,7 +54,7 @@ def table(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) 
     out.print(shown_table)
 
 
-def _say(out: Console, indent: int, sentence: str, style: str = "") -> None:
+def say(out: Console, indent: int, sentence: str, style: str = "") -> None:
     """Print markup with every line of it indented, those too that a narrow terminal makes."""
     out.print(Padding(sentence, (0, 0, 0, indent), style=style, expand=False))
 
@@ -148,19 +100,19 @@ def _line(out: Console, found: LineExplanation, currency: str) -> None:
     product = found.product_name or "no product"
     state = f" ({found.product_status})" if found.product_status else ""
     amount = format_money(found.line.net_minor, currency)
-    _say(out, 2, f"line {escape(found.line.key)}  {amount}  {escape(product)}{state}")
+    say(out, 2, f"line {escape(found.line.key)}  {amount}  {escape(product)}{state}")
     if found.reason:
-        _say(out, 7, escape(found.reason), "bold")
+        say(out, 7, escape(found.reason), "bold")
 
 
 def _verdict(out: Console, verdict: Verdict) -> None:
     where = f"line {verdict.line_key}" if verdict.line_key else "the whole payment"
     asked = verdict.desired
     if asked:
-        _say(out, 2, f"{escape(where)}: [green]fired[/green], {escape(verdict.reason)}")
-        _say(out, 7, f"{escape(asked.arithmetic)} for {escape(asked.claimant.partner_key)}")
+        say(out, 2, f"{escape(where)}: [green]fired[/green], {escape(verdict.reason)}")
+        say(out, 7, f"{escape(asked.arithmetic)} for {escape(asked.claimant.partner_key)}")
     else:
-        _say(out, 2, f"{escape(where)}: [red]did not fire[/red], {escape(verdict.reason)}")
+        say(out, 2, f"{escape(where)}: [red]did not fire[/red], {escape(verdict.reason)}")
     if verdict.trace is not None:
         _trace(out, verdict.trace, 7)
 
@@ -169,19 +121,19 @@ def _trace(out: Console, trace: Trace, indent: int) -> None:
     match trace:
         case GroupTrace(word, held, _, parts):
             if word == "always":
-                _say(out, indent, f"{_MARKS[True]} it has no rules")
+                say(out, indent, f"{_MARKS[True]} it has no rules")
                 return
-            _say(out, indent, f"{_MARKS[held]} {word} of:")
+            say(out, indent, f"{_MARKS[held]} {word} of:")
             for part in parts:
                 _trace(out, part, indent + 4)
         case ConditionTrace():
             expected = "" if trace.expected is None else f" {_value(trace.expected)}"
             asked = f"{trace.field} {trace.operator}{expected}: it is {_value(trace.actual)}"
-            _say(out, indent, f"{_MARKS[trace.held]} {escape(asked)}")
+            say(out, indent, f"{_MARKS[trace.held]} {escape(asked)}")
             if trace.note:
-                _say(out, indent + 4, escape(trace.note), "bold")
+                say(out, indent + 4, escape(trace.note), "bold")
             if trace.where:
-                _say(out, indent + 4, "where")
+                say(out, indent + 4, "where")
                 _trace(out, trace.where, indent + 8)
 
 
@@ -211,4 +163,4 @@ def _booked(out: Console, explained: Explained) -> None:
     out.print("\nbooked", style="bold")
     for row in explained.commissions:
         money = format_money(row.amount_minor, row.currency)
-        _say(out, 2, f"{row.key}  {money}  {row.state}  {escape(row.partner_key)}  {escape(row.arithmetic)}")
+        say(out, 2, f"{row.key}  {money}  {row.state}  {escape(row.partner_key)}  {escape(row.arithmetic)}")

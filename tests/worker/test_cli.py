@@ -16,7 +16,7 @@ from infra.explanations import explain_by_name
 from infra.reports import list_events
 from tests.builders import item, line, stripe_events
 from tests.stage import Stage
-from worker import showing
+from worker import showing, showing_inbox
 from worker.cli import main
 
 #: What somebody may call a thing: markup, an emoji code, colours, a line feed, a script, text turned around.
@@ -158,7 +158,7 @@ def test_events_fit_a_narrow_terminal(width: int, stage: Stage) -> None:
     """No line is wider than the terminal, and at 80 columns no type or event id is broken."""
     with stage.engine.connect() as connection:
         found = list_events(connection)
-    printed = on_a_terminal(width, lambda console: showing.events(console, found))
+    printed = on_a_terminal(width, lambda console: showing_inbox.events(console, found))
     assert max(map(len, printed.splitlines())) <= width
     if width >= 80:
         assert all(row["event_key"] in printed and row["event_type"] in printed for row in found)
