@@ -15,10 +15,12 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from domain.errors import CannotProcess, TryLater
-from domain.facts import BillingEvent, InvoicePaid, NotUsed
+from domain.errors import TryLater
+from domain.facts import NotUsed
 from infra import crashpoint
+from infra.batch import BatchResult, Translated, process, rejudge
 from infra.clock import Clock, system_clock
+from infra.failures import failure_mark
 from infra.inbox import (
     ClaimLost,
     Envelope,
@@ -32,14 +34,12 @@ from infra.inbox import (
 )
 from infra.program import ProgramReader
 from infra.program_changes import PROVIDER as PROGRAM
-from infra.providers.registry import TRANSLATORS
 from infra.providers.stripe.client import StripeApi
 from infra.providers.stripe.invoice_lines import with_all_lines
 from infra.retries import READ_ONLY_TRANSACTION, connection_was_lost, sqlstate_of
 from infra.settings import Settings
+from infra.translating import events_of, translate, with_lines_missing
 from infra.unit_of_work import unit_of_work
-from worker.batch import BatchResult, Translated, process, rejudge
-from worker.failures import failure_mark
 
 log = structlog.get_logger()
 
@@ -210,24 +210,18 @@ class Drain:
 
     def _read(self, envelope: Envelope) -> "Translated | _Incomplete | Mark":
         try:
-            events = self._events(envelope)
+            events = events_of(envelope, self._settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this event's own
             return failure_mark(envelope, error, self._clock())
         if isinstance(events, NotUsed):
             return Mark(envelope.id, envelope.attempts, InboxState.IGNORED, reason=events.reason)
-        if (missing := _with_lines_missing(events)) is None:
+        if (missing := with_lines_missing(events)) is None:
             return Translated(envelope, events)
         if self._stripe is not None:
             return _Incomplete(envelope, missing)
         reason = f"invoice {missing} has more lines than the event carries; set STRIPE_API_KEY to fetch them"
         log.warning("event.waited", inbox_id=envelope.id, reason=reason)
         return Mark(envelope.id, envelope.attempts, InboxState.WAITING, self._clock() + WAITING_DELAY, reason)
-
-    def _events(self, envelope: Envelope) -> tuple[BillingEvent, ...] | NotUsed:
-        wanted = self._settings.stripe_mode
-        if wanted != "any" and envelope.livemode is not None and envelope.livemode != (wanted == "live"):
-            return NotUsed(f"an event of {'live' if envelope.livemode else 'test'} mode, and STRIPE_MODE is {wanted}")
-        return _translate(envelope, envelope.body())
 
     # Asking Stripe for what an event left out.
 
@@ -256,8 +250,8 @@ class Drain:
         assert self._stripe is not None  # or it would wait for a key
         try:
             lines = self._stripe.fetch_invoice_lines(incomplete.invoice_key)
-            events = _translate(envelope, with_all_lines(envelope.body(), lines))
-            if isinstance(events, NotUsed) or _with_lines_missing(events) is not None:
+            events = translate(envelope, with_all_lines(envelope.body(), lines))
+            if isinstance(events, NotUsed) or with_lines_missing(events) is not None:
                 raise TryLater("Stripe's list of the invoice's lines is not complete either")
             return Translated(envelope, events)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this event's own
@@ -285,24 +279,12 @@ def _stripe_api(settings: Settings) -> StripeApi | None:
     )
 
 
-def _translate(envelope: Envelope, body: bytes) -> tuple[BillingEvent, ...] | NotUsed:
-    translate = TRANSLATORS.get(envelope.provider)
-    if translate is None:
-        raise CannotProcess(f"nothing translates events of {envelope.provider} yet")
-    return translate(envelope.event_type, envelope.event_key, envelope.occurred_at, body)
-
-
 def _is_the_databases_own(error: Exception) -> bool:
     """Gone, read-only, out of disk or broken: no event is to blame, and no other would fare better."""
     state = sqlstate_of(error) or ""
     return isinstance(error, DBAPIError) and (
         connection_was_lost(error) or state in (READ_ONLY_TRANSACTION, DISK_FULL) or state.startswith("58")
     )
-
-
-def _with_lines_missing(events: Iterable[BillingEvent]) -> str | None:
-    """The invoice of which only the first page of lines is known."""
-    return next((e.invoice_key for e in events if isinstance(e, InvoicePaid) and e.lines_missing), None)
 
 
 def _log_entries(result: BatchResult) -> None:

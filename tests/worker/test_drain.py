@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
+from infra.batch import lock_name
 from infra.locks import lock_customers
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import item, line
 from infra.settings import load_settings
 from tests.fake_stripe import FakeStripe, Trouble, fake_stripe
 from tests.stage import LONG_AGO, Stage
-from worker.batch import lock_name
 from worker.drain import BATCH, Drain, DrainReport
 
 PAID_AT = datetime(2026, 4, 1, tzinfo=UTC)

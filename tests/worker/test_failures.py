@@ -20,6 +20,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from domain.errors import CannotProcess, TryLater, Unreadable
+from infra.failures import failure_mark, fingerprint_of, reason_of
 from infra.inbox import Envelope, InboxState
 from infra.log import configure_logging
 from infra.providers.stripe import example_events as stripe
@@ -27,7 +28,6 @@ from infra.providers.stripe.example_events import item, line
 from infra.providers.stripe.translate import translate
 from infra.retries import ATTEMPTS_MAX
 from tests.stage import Stage
-from worker.failures import failure_mark, fingerprint_of, reason_of
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 CANARY = "canary.bird@example.com"

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.errors import Rejected
+from infra.batch import PORTION, lock_name
 from infra.explanations import explain_by_name
 from infra.locks import lock_customers
 from infra.program import ProgramReader
@@ -28,7 +29,6 @@ from infra.providers.stripe.example_events import line
 from infra.reports import list_commissions
 from tests.conftest import OF_THIS_DATABASE
 from tests.stage import LONG_AGO, Stage
-from worker.batch import PORTION, lock_name
 from worker.drain import Drain
 
 PAID_AT = datetime(2026, 4, 1, tzinfo=UTC)

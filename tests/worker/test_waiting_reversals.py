@@ -9,13 +9,13 @@ from sqlalchemy import Connection, Engine, text
 
 from domain.errors import TryLater
 from domain.facts import BillingEvent, InvoicePayment, Reversal, ReversalKind, Source
+from infra.batch import WAITING_DELAY, BatchResult, Translated, lock_name, process
 from infra.inbox import claim
 from infra.locks import lock_customers
 from infra.program import ProgramReader
 from infra.unit_of_work import unit_of_work
 from tests.builders import fact_of, line, stripe_events
 from tests.stage import Stage
-from worker.batch import WAITING_DELAY, BatchResult, Translated, lock_name, process
 
 PAID_AT = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
