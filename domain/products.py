@@ -55,15 +55,19 @@ class SubscriptionState:
 def in_order(snapshots: Iterable[SubscriptionSeen], after: SubscriptionSeen | None = None) -> list[SubscriptionSeen]:
     """Snapshots of one subscription as they happened; ties by lifecycle rank, then chaining, then event id.
 
-    `after` is the last snapshot before these, where one is known: the first of a tie follows from it.
+    `after` is the last snapshot before these, where one is known: the first of a tie follows from it. Left out is
+    what the provider has since said otherwise: by its own number it is older than a snapshot of an earlier moment.
     """
     groups: dict[tuple[datetime, int, bool, int], list[SubscriptionSeen]] = {}
     for seen in snapshots:
         place = (seen.effective_at, seen.source.version, seen.ended, seen.source.rank)
         groups.setdefault(place, []).append(seen)
     ordered: list[SubscriptionSeen] = []
+    last = after
     for place in sorted(groups):
-        ordered += _chained(groups[place], ordered[-1] if ordered else after)
+        if last is None or place[1] >= last.source.version:
+            ordered += _chained(groups[place], last)
+            last = ordered[-1]
     return ordered
 
 
@@ -115,9 +119,10 @@ def state_before(
 ) -> SubscriptionState:
     """The state at a window's beginning, from each product's version there and the last facts before it.
 
-    `snapshots` reach back to one that stands alone at its instant and shows every item: what came before that one
-    changes neither the order of those after it nor what is on the subscription. Of `evidence`, each product's last
-    recurring payment is enough. A snapshot that ended the subscription for good belongs to it however old it is.
+    `snapshots` reach back to one that stands alone at its instant, shows every item and is not left out of the order:
+    what came before that one changes neither the order of those after it nor what is on the subscription. Of
+    `evidence`, each product's last recurring payment is enough. A snapshot that ended the subscription for good
+    belongs to it however old it is.
     """
     ordered = in_order(snapshots)
     walk = _Walk(SubscriptionState(products))

@@ -136,7 +136,7 @@ def _subscriptions(
 
 
 #: Snapshots of the window, those before it as far back as `domain.products.state_before` asks, and whichever ended
-#: the subscription for good.
+#: the subscription for good. A provider numbers all of a subscription's snapshots or none.
 _SNAPSHOTS = """
 select s.*, s.effective_at >= wanted.since as inside from wanted
 join subscription_snapshots s using (provider, subscription_key)
@@ -145,6 +145,10 @@ where s.effective_at >= coalesce(
      where b.provider = wanted.provider and b.subscription_key = wanted.subscription_key
        and b.effective_at < wanted.since
      group by b.effective_at having count(*) = 1 and not bool_or(b.items_missing)
+       and (max(b.source_version) = 0 or not exists (
+         select from subscription_snapshots o
+         where o.provider = wanted.provider and o.subscription_key = wanted.subscription_key
+           and o.effective_at < b.effective_at and o.source_version > max(b.source_version)))
      order by b.effective_at desc limit 1), '-infinity')
    or (s.ended and s.absorbing)
 """

@@ -108,6 +108,18 @@ def test_an_end_that_does_not_absorb_is_undone_in_the_same_second() -> None:
     assert story(facts) == {"inbox": [(0, ACTIVE)]}
 
 
+def test_the_higher_number_of_the_provider_wins_whatever_moment_it_speaks_of() -> None:
+    """An end that is dated back undoes what older snapshots said of the time after it, and a newer one comes back."""
+    facts = [
+        seen(0, ACTIVE, "inbox", version=1),
+        seen(20, ACTIVE, "inbox", "chat", version=2),
+        seen(25, ACTIVE, "inbox", version=3, ended=True, absorbing=False, over_at=at(10)),
+    ]
+    assert story(facts) == {"inbox": [(0, ACTIVE), (10, CHURNED)]}
+    assert story([*facts, seen(30, ACTIVE, "inbox", version=4)])["inbox"][-1] == (30, ACTIVE)
+    assert story([*facts, seen(9, TRIAL, "inbox", version=4)])["inbox"] == [(0, ACTIVE), (9, TRIAL)]
+
+
 def test_lifecycle_rank_breaks_ties() -> None:
     """Created, changed and deleted in one second happened in that order, whatever their ids say."""
     facts = [
@@ -172,8 +184,9 @@ def test_a_history_answers_as_of_any_moment() -> None:
 _PRODUCTS = ("chat", "inbox", "base")
 _some_products = st.lists(st.sampled_from(_PRODUCTS), max_size=3, unique=True).map(lambda found: tuple(sorted(found)))
 _snapshots = st.builds(
-    lambda second, status, on, rank, ended, missing, was, had: seen(
-        second, status, *on, rank=2 if ended else rank, ended=ended, items_missing=missing, was=was, was_products=had
+    lambda second, status, on, rank, ended, missing, was, had, version: seen(
+        second, status, *on, rank=2 if ended else rank, ended=ended, absorbing=ended and not version,
+        items_missing=missing, was=was, was_products=had, version=version,
     ),
     st.integers(0, 6),
     st.sampled_from(list(ProductStatus)),
@@ -183,7 +196,8 @@ _snapshots = st.builds(
     st.sampled_from([False] * 4 + [True]),
     st.none() | st.sampled_from(list(ProductStatus)),
     st.none() | _some_products,
-)
+    st.sampled_from([0] * 6 + [1, 2, 3]),
+)  # fmt: skip
 _facts = st.lists(_snapshots, max_size=8).map(
     lambda found: [replace(s, source=replace(s.source, event_key=f"evt_{n}")) for n, s in enumerate(found)]
 )
@@ -233,7 +247,9 @@ def _state_at(
     alone = [
         s.effective_at
         for s in before
-        if not s.items_missing and sum(other.effective_at == s.effective_at for other in before) == 1
+        if not s.items_missing
+        and sum(other.effective_at == s.effective_at for other in before) == 1
+        and not any(o.effective_at < s.effective_at and o.source.version > s.source.version for o in before)
     ]
     back_to = max(alone, default=NOON)
     needed = [s for s in before if s.effective_at >= back_to or (s.ended and s.absorbing)]

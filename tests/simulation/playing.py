@@ -95,7 +95,7 @@ def faults(stage: Stage, world: World) -> list[str]:
     booked = {tuple(row) for row in stage.ask(_BOOKED) if row[0] in known}
     found += [f"booked, and not expected: {row}" for row in sorted(booked - expected(world), key=repr)]
     found += [f"expected, and not booked: {row}" for row in sorted(expected(world) - booked, key=repr)]
-    return found + _unsettled_judgements(stage) + _histories_that_differ(stage)
+    return found + _unsettled_judgements(stage) + histories_that_differ(stage)
 
 
 _BOOKED = """
@@ -126,7 +126,7 @@ def _unsettled_judgements(stage: Stage) -> list[str]:
     ]
 
 
-def _histories_that_differ(stage: Stage) -> list[str]:
+def histories_that_differ(stage: Stage) -> list[str]:
     """Folded from scratch, every subscription has the history that windows left behind."""
     snapshots: dict[SubscriptionKey, list[SubscriptionSeen]] = {}
     evidence: dict[SubscriptionKey, list[Evidence]] = {}
