@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from infra.providers.stripe.envelope import MalformedEvent, read_envelope
+from infra.providers.chargebee import envelope as chargebee_envelope
+from infra.providers.chargebee import verify as chargebee_verify
+from infra.providers.chargebee.verify import ChargebeeVerifier
+from infra.providers.exact import MalformedEvent
+from infra.providers.stripe.envelope import read_envelope
 from infra.providers.stripe.verify import Refusal, StripeVerifier, read_header
 from infra.settings import Settings
 from webhooks.inbox_writer import Row
@@ -87,9 +91,48 @@ class StripeDoor:
         return Admitted(row, skew_s)
 
 
+class ChargebeeDoor:
+    """Chargebee: user and password, all there is. Whoever is not known is told how to ask (401), before the body."""
+
+    provider = "chargebee"
+
+    def __init__(self, verifier: ChargebeeVerifier) -> None:
+        self._verifier = verifier
+
+    def screen(self, headers: Headers) -> Admit | TurnedAway:
+        """Refuses whoever does not show a configured user and password."""
+        value = headers.get(b"authorization", b"")
+        malformed = chargebee_verify.Refusal.MALFORMED_HEADER
+        given = malformed if value is None else chargebee_verify.read_header(value)
+        verdict = given if isinstance(given, chargebee_verify.Refusal) else self._verifier.verify(given)
+        if isinstance(verdict, chargebee_verify.Refusal):
+            return TurnedAway(401, verdict.value)
+        return lambda body, _now_s: self._read(body, verdict)
+
+    def _read(self, body: bytes, fingerprint: str) -> Admitted | TurnedAway:
+        try:
+            envelope = chargebee_envelope.read_envelope(body)
+        except MalformedEvent:
+            return TurnedAway(400, "malformed_event")
+        row = Row(
+            provider=self.provider,
+            event_key=envelope.event_key,
+            event_type=envelope.event_type,
+            account=None,
+            livemode=None,
+            api_version=envelope.api_version,
+            occurred_at=envelope.occurred_at,
+            secret_fingerprint=fingerprint,
+            body=body,
+        )
+        return Admitted(row, skew_s=None)
+
+
 def doors_of(settings: Settings) -> dict[str, Door]:
     """The doors the settings hold a secret for, by path."""
     doors: list[Door] = []
     if settings.stripe_webhook_secrets:
         doors.append(StripeDoor(StripeVerifier(settings.stripe_webhook_secrets)))
+    if settings.chargebee_webhook_users:
+        doors.append(ChargebeeDoor(ChargebeeVerifier(settings.chargebee_webhook_users)))
     return {f"/webhooks/{door.provider}": door for door in doors}

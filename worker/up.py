@@ -17,15 +17,24 @@ log = structlog.get_logger()
 
 def run_up(settings: Settings) -> int:
     """Exit code 0 after a clean stop. Raises what keeps it from starting, before anything has."""
-    if not settings.stripe_webhook_secrets:
-        log.warning("stripe.disabled", reason="STRIPE_WEBHOOK_SECRETS is not set: /webhooks/stripe answers 404")
     refuse_taken_port(settings.port)
-    receiver = f"http://localhost:{settings.port}/webhooks/stripe"
-    log.info("program.started", receiver=receiver, data_dir=str(settings.data_dir))
+    _announce(settings)
     with servers(settings.data_dir, database_url=settings.database_url, redis_url=settings.redis_url) as addresses:
         prepare_database(addresses)
         overrides = {"LOG_FORMAT": "text"} if settings.log_format == "auto" and os.isatty(1) else {}
         return Supervisor(process_specs(addresses, overrides)).run()
+
+
+def _announce(settings: Settings) -> None:
+    """Where to send webhooks; what is not set up is said once, as many programs have one provider only."""
+    endpoints = {"stripe": settings.stripe_webhook_secrets, "chargebee": settings.chargebee_webhook_users}
+    if not settings.stripe_webhook_secrets:
+        log.warning("stripe.disabled", reason="STRIPE_WEBHOOK_SECRETS is not set: /webhooks/stripe answers 404")
+    if not settings.chargebee_webhook_users:
+        log.info("chargebee.disabled", reason="CHARGEBEE_WEBHOOK_USERS is not set: /webhooks/chargebee answers 404")
+    open_paths = [f"/webhooks/{provider}" for provider, secrets in endpoints.items() if secrets] or ["/webhooks/stripe"]
+    receiver = ", ".join(f"http://localhost:{settings.port}{path}" for path in open_paths)
+    log.info("program.started", receiver=receiver, data_dir=str(settings.data_dir))
 
 
 def prepare_database(addresses: Addresses) -> None:

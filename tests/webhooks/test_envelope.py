@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from infra.providers.stripe.envelope import Envelope, MalformedEvent, read_envelope
+from infra.providers.exact import MalformedEvent
+from infra.providers.stripe.envelope import Envelope, read_envelope
 from tests.benchmarks.events import bodies
 from tests.webhooks.receiver_process import event_body
 

@@ -1,0 +1,1 @@
+"""Chargebee: verify, translate, client."""
