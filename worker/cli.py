@@ -13,7 +13,7 @@ from domain.errors import AttributionError
 from infra.log import configure_logging
 from infra.settings import SettingsError
 from worker import showing
-from worker.commands import events, explaining, running, standing
+from worker.commands import comparing, events, explaining, running, standing
 from worker.terminal import FAILED, WRONG_USAGE, err
 
 #: Groups of commands: under a name of their own, or at the top.
@@ -21,6 +21,7 @@ GROUPS: tuple[tuple[str | None, typer.Typer], ...] = (
     (None, running.commands),
     (None, standing.commands),
     (None, explaining.commands),
+    (None, comparing.commands),
     ("events", events.commands),
 )
 

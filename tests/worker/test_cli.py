@@ -364,3 +364,15 @@ def test_help_names_every_command(attribution: Attribution) -> None:
     for command in ("up", "demo", "migrate", "status", "explain", "events"):
         assert command in answer.out
     assert attribution().code == 2
+
+
+# fingerprint
+
+
+def test_the_fingerprint_is_one_line_and_changes_with_the_state(attribution: Attribution, stage: Stage) -> None:
+    """The last line printed is the hash that JSON names; it stays until something is told."""
+    document = attribution("fingerprint", "--json").document
+    assert attribution("fingerprint").out.splitlines()[-1] == document["digest"]
+    assert {section["name"]: section["count"] for section in document["sections"]}["commissions"] == 1
+    stage.play([stripe_events.customer("cus_9", customer_key="other")])
+    assert attribution("fingerprint", "--json").document["digest"] != document["digest"]
