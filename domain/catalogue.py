@@ -27,6 +27,7 @@ class Entry:
     key: str
     names: tuple[EntryName, ...]
     external_key: str | None = None
+    #: Made by the program and not looked at by anybody yet; it follows the provider's catalogue.
     needs_review: bool = False
 
     def name_at(self, at: datetime) -> str:

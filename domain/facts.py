@@ -200,7 +200,46 @@ class Reversal:
     provider_customer_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProductDescribed:
+    """A product as the provider's own catalogue shows it: a Stripe product, a Chargebee item, plan or addon.
+
+    The product book entry that `product_key` leads to takes name, description and `archived` from it, but only where
+    that entry follows the provider (one made by the program does, one named by a person does not). A product that
+    the book lacks gets an entry to be reviewed. Source orders descriptions; the first known name holds from ever.
+    """
+
+    provider: str
+    product_key: str
+    source: Source
+    #: None where the event does not say.
+    name: str | None = None
+    description: str | None = None
+    #: No longer sold: deactivated or archived. Where `deleted`, for good: no later description revives it.
+    archived: bool = False
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PriceDescribed:
+    """Which product a price is of: a Stripe price or plan, a Chargebee item price.
+
+    From then on the price's id is an alias of that product's entry, unless a person has filed it elsewhere.
+    """
+
+    provider: str
+    price_key: str
+    product_key: str
+    source: Source
+
+
 BillingEvent = CustomerSeen | SubscriptionSeen | InvoicePaid | InvoicePayment | Reversal
+
+#: About what is sold, not about who bought it: recorded by `domain.catalogue`, before any billing event is judged.
+#: One provider event holds facts of one of the two kinds, never of both.
+CatalogueEvent = ProductDescribed | PriceDescribed
+
+Fact = BillingEvent | CatalogueEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ decides what happens when it fails (`worker.drain`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,16 +16,28 @@ from domain import ids
 from domain.case import Program
 from domain.decide import Affected, Booking
 from domain.errors import CannotProcess, TryLater
-from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, InvoicePayment, Reversal, SubscriptionSeen
+from domain.facts import (
+    BillingEvent,
+    CatalogueEvent,
+    CustomerSeen,
+    Fact,
+    InvoicePaid,
+    InvoicePayment,
+    PriceDescribed,
+    ProductDescribed,
+    Reversal,
+    SubscriptionSeen,
+)
 from domain.known import Changes, Known, ProviderCustomerKey
 from domain.record_money import transaction_reversed
 from domain.reversals import key_of
 from infra import crashpoint
+from infra.catalogue_changes import entry_keys, record_catalogue
 from infra.clock import Clock
 from infra.inbox import Envelope, InboxState, Mark, give_back, mark
 from infra.ledger.deciding import judge_again, judge_partner, settle
 from infra.ledger.postgres import PostgresLedger
-from infra.locks import lock_customers, share_program
+from infra.locks import lock_customers, own_program, share_program
 from infra.program import ProgramReader
 from infra.program_changes import (
     CUSTOMERS,
@@ -49,10 +61,21 @@ PORTION = 500
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """An envelope and the facts in it."""
+    """An envelope and the facts in it: of billing, or of the provider's catalogue."""
 
     envelope: Envelope
     events: tuple[BillingEvent, ...]
+    catalogue: tuple[CatalogueEvent, ...] = ()
+
+
+def translated(envelope: Envelope, facts: Iterable[Fact]) -> Translated:
+    """An envelope with its facts sorted by kind."""
+    found = tuple(facts)
+    return Translated(
+        envelope,
+        tuple(fact for fact in found if not isinstance(fact, ProductDescribed | PriceDescribed)),
+        tuple(fact for fact in found if isinstance(fact, ProductDescribed | PriceDescribed)),
+    )
 
 
 @dataclass(slots=True)
@@ -67,15 +90,23 @@ class BatchResult:
 def process(connection: Connection, batch: Sequence[Translated], reader: ProgramReader, now: datetime) -> BatchResult:
     """Work on a batch within the caller's transaction.
 
-    Raises ClaimLost when another worker has taken over: the caller's transaction must then be rolled back.
+    A batch that holds descriptions of the provider's catalogue has the program to itself. Raises ClaimLost when another
+    worker has taken over: the caller's transaction must then be rolled back.
     """
-    share_program(connection)
+    described = [event for each in batch for event in each.catalogue]
+    (own_program if described else share_program)(connection)
     program = reader.read(connection)
     locked = _lock(connection, batch)
     known, changes, bookings = _settle(connection, locked, program)
     crashpoint.reach("after_effect_before_done")
     wake_waiting(connection, known, changes)
-    result = BatchResult(_marks(locked.mine, bookings, known, changes, now), locked.busy, bookings)
+    # Last: what was judged here was judged by the program as it was, and whatever is another now is asked for again.
+    entries = record_catalogue(connection, described, now) if described else {}
+    marks = [
+        _with_entries(each, of, entries)
+        for each, of in zip(_marks(locked.mine, bookings, known, changes, now), locked.mine, strict=True)
+    ]
+    result = BatchResult(marks, locked.busy, bookings)
     mark(connection, result.marks)
     if locked.busy:
         give_back(connection, locked.busy, BUSY_DELAY)
@@ -301,6 +332,13 @@ def _mark(translated: Translated, commissions: set[str], known: Known, changes: 
             return Mark(envelope.id, envelope.attempts, InboxState.WAITING, now + WAITING_DELAY, missing)
     outcome = _outcome(translated.events, commissions)
     return Mark(envelope.id, envelope.attempts, InboxState.PROCESSED, outcome=outcome)
+
+
+def _with_entries(done: Mark, of: Translated, entries: Mapping[tuple[str, str], str]) -> Mark:
+    """What a description is about: the entries of the product book that its products lead to."""
+    if not of.catalogue:
+        return done
+    return replace(done, outcome={**(done.outcome or {}), "product_book": entry_keys(of.catalogue, entries)})
 
 
 def _missing(event: Reversal, known: Known, changes: Changes) -> str | None:

@@ -61,7 +61,7 @@ def _catalogue(connection: Connection) -> Catalogue:
     for row in fetch(connection, "select * from product_book_names order by key, version"):
         names.setdefault(row.key, []).append(EntryName(row.effective_from, row.name))
     entries = {
-        row.key: Entry(row.key, _in_time(names[row.key]), row.external_key, row.needs_review)
+        row.key: Entry(row.key, names_in_time(names[row.key]), row.external_key, row.needs_review)
         for row in fetch(connection, "select * from product_book")
     }
     aliases = {row.alias: row.key for row in fetch(connection, "select * from product_book_aliases")}
@@ -69,8 +69,8 @@ def _catalogue(connection: Connection) -> Catalogue:
     return Catalogue(entries, by_external_key | aliases)
 
 
-def _in_time(names: Sequence[EntryName]) -> tuple[EntryName, ...]:
-    """Later versions replace what they reach back over."""
+def names_in_time(names: Sequence[EntryName]) -> tuple[EntryName, ...]:
+    """A history of names from its versions: later ones replace what they reach back over."""
     kept: list[EntryName] = []
     for name in names:
         kept = [] if name.effective_from is None else [k for k in kept if _before(k, name)]

@@ -57,8 +57,15 @@ def request_rejudge(connection: Connection, work: Rejudge, cause: str, now: date
 
 
 def _changed(connection: Connection, work: Rejudge, version: int, now: datetime) -> None:
+    program_changed(connection, work, f"version {version}", now)
+
+
+def program_changed(connection: Connection, work: Rejudge, cause: str, now: datetime) -> None:
+    """Let every reader read the program again, and ask for judging again what the change can affect.
+
+    One cause asks once for one thing.
+    """
     connection.execute(text("update program_revision set revision = revision + 1"))
-    cause = f"version {version}"
     request_rejudge(connection, work, cause, now)
     events = {e for row in fetch(connection, _EVENTS) for e in [row.event] if e != TriggerEvent.TRANSACTION_CREATED}
     if events - {TriggerEvent.PARTNER_JOINED}:
@@ -145,6 +152,7 @@ def save_product(
     """Add a product book entry or rename the one with this provider id; its key.
 
     The first name given by a person holds from the beginning of time, a later one from `effective_from` or now.
+    It keeps that name, whatever the provider's catalogue says afterwards (but see `infra.catalogue_changes`).
     """
     own_program(connection)
     known = fetch(connection, "select * from product_book where external_key = :key", key=external_key)
@@ -164,7 +172,10 @@ def save_product(
         tables.product_book_names,
         [{"key": key, "version": version, "effective_from": since, "name": name}],
     )
-    connection.execute(text("update product_book set needs_review = false where key = :key"), {"key": key})
+    connection.execute(
+        text("update product_book set needs_review = false, follows_provider_from = null where key = :key"),
+        {"key": key},
+    )
     _changed(connection, Rejudge("product_book", key, since), version, now)
     return key
 

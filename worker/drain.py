@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from domain.errors import TryLater
 from domain.facts import NotUsed
 from infra import crashpoint
-from infra.batch import BatchResult, Translated, process, rejudge
+from infra.batch import BatchResult, Translated, process, rejudge, translated
 from infra.clock import Clock, system_clock
 from infra.failures import failure_mark
 from infra.inbox import (
@@ -156,7 +156,9 @@ class Drain:
         self._mark(connection, decided, report)
         for change in changes:
             self._guarded(connection, [change], report, self._rejudge)
-        self._guarded(connection, batch, report, self._process)
+        # Descriptions of the catalogue wait until nobody judges: nobody else should wait with them.
+        self._guarded(connection, [each for each in batch if each.catalogue], report, self._process)
+        self._guarded(connection, [each for each in batch if not each.catalogue], report, self._process)
         self._complete(connection, incomplete, report)
 
     def _guarded(self, connection: Connection, batch: Sequence[Translated], report: DrainReport, work: Work) -> None:
@@ -216,7 +218,7 @@ class Drain:
         if isinstance(events, NotUsed):
             return Mark(envelope.id, envelope.attempts, InboxState.IGNORED, reason=events.reason)
         if (missing := with_lines_missing(events)) is None:
-            return Translated(envelope, events)
+            return translated(envelope, events)
         if self._stripe is not None:
             return _Incomplete(envelope, missing)
         reason = f"invoice {missing} has more lines than the event carries; set STRIPE_API_KEY to fetch them"
@@ -253,7 +255,7 @@ class Drain:
             events = translate(envelope, with_all_lines(envelope.body(), lines))
             if isinstance(events, NotUsed) or with_lines_missing(events) is not None:
                 raise TryLater("Stripe's list of the invoice's lines is not complete either")
-            return Translated(envelope, events)
+            return translated(envelope, events)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this event's own
             return failure_mark(envelope, error, self._clock())
 

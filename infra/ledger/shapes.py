@@ -7,6 +7,7 @@ from typing import Any
 from domain.customers import Claim
 from domain.facts import (
     CustomerSeen,
+    ProductDescribed,
     ProductStatus,
     Reversal,
     ReversalKind,
@@ -106,6 +107,28 @@ def description_of(row: Any) -> CustomerSeen:
         country=row.country,
         metadata=row.metadata,
     )
+
+
+def described_row(said: ProductDescribed) -> dict[str, Any]:
+    """What a provider's catalogue said of a product, as a row."""
+    return {
+        "provider": said.provider,
+        "product_key": said.product_key,
+        "event_key": said.source.event_key,
+        "source_version": said.source.version,
+        "source_at": said.source.occurred_at,
+        "source_rank": said.source.rank,
+        "name": said.name,
+        "description": said.description,
+        "archived": said.archived,
+        "deleted": said.deleted,
+    }
+
+
+def described_of(row: Any) -> ProductDescribed:
+    """A row of `product_descriptions` as a value."""
+    source = Source(row.source_version, row.source_at, row.source_rank, row.event_key)
+    return ProductDescribed(row.provider, row.product_key, source, row.name, row.description, row.archived, row.deleted)
 
 
 def reversal_row(reversal: Reversal) -> dict[str, Any]:

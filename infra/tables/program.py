@@ -1,6 +1,17 @@
 """What the company sets: partners, product book, triggers. Versions are history and never change."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Integer, Table, Text, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    func,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from infra.tables.columns import at, metadata
@@ -36,6 +47,8 @@ product_book = Table(
     Column("needs_review", Boolean, nullable=False, server_default="false"),
     Column("archived", Boolean, nullable=False, server_default="false"),
     at("created_at", server_default=func.now()),
+    #: From when on a reviewed entry is called what the provider's catalogue says; null: what a person says.
+    at("follows_provider_from", nullable=True),
 )
 
 product_book_names = Table(
@@ -53,6 +66,22 @@ product_book_aliases = Table(
     metadata,
     Column("alias", Text, primary_key=True),
     Column("key", Text, ForeignKey("product_book.key"), nullable=False, index=True),
+)
+
+#: All that providers' catalogues ever said of their products; see `domain.catalogue_descriptions`.
+product_descriptions = Table(
+    "product_descriptions",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("product_key", Text, primary_key=True),
+    Column("event_key", Text, primary_key=True),
+    Column("source_version", BigInteger, nullable=False),
+    at("source_at"),
+    Column("source_rank", SmallInteger, nullable=False),
+    Column("name", Text),
+    Column("description", Text),
+    Column("archived", Boolean, nullable=False),
+    Column("deleted", Boolean, nullable=False),
 )
 
 triggers = Table(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.facts import CustomerSeen, InvoicePaid, NotUsed, ProductStatus, SubscriptionSeen
-from infra.providers.stripe.translate import translate
+from infra.providers.stripe.translate import USED, translate
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "payloads" / "stripe"
 ABSENT = "recorded payloads are not part of this checkout (../shared/payloads/stripe)"
@@ -21,7 +21,6 @@ POLICY = {
     "paused": ProductStatus.CHURNED,
     "active": ProductStatus.ACTIVE,
 }
-USED = ("customer.created", "customer.updated", "customer.deleted", "invoice.paid", "invoice.payment_succeeded")
 
 
 def manifest() -> list[Any]:
@@ -44,7 +43,7 @@ def of_kind(kind: str) -> list[Any]:
 
 def is_used(event_type: str) -> bool:
     """Whether the program reads events of this type."""
-    return event_type in USED or event_type.startswith("customer.subscription.")
+    return event_type in USED
 
 
 def translated(entry: Any) -> Any:

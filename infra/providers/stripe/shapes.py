@@ -255,3 +255,20 @@ class Invoice(Shape):
     #: Until basil: ids of what settled it, or the objects themselves where somebody expanded them.
     charge: Expandable = None
     payment_intent: Expandable = None
+
+
+class Product(Shape):
+    """A product. Plans of 2016 have a name of their own and no product; a deleted one may send no more than its id."""
+
+    id: Key
+    object: str = "product"
+    name: str | None = None
+    description: str | None = None
+    active: bool = True
+    deleted: bool = False
+
+
+class DescribedPrice(Product):
+    """A price or a plan in an event of its own."""
+
+    product: Expandable = None
