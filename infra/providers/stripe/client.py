@@ -6,6 +6,8 @@ carries the time of the next attempt.
 
 import re
 import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import stripe
@@ -19,6 +21,10 @@ API_BASE: Final = "https://api.stripe.com"
 _KEY: Final = re.compile(r"[A-Za-z]+_[A-Za-z0-9]+", re.ASCII)
 _PAGE_LIMIT: Final = 100
 _PAGES_MAX: Final = 100
+#: As many objects as any list that is read in one go may have.
+_OBJECTS_MAX: Final = 1_000_000
+#: As many types as Stripe's list of events can be narrowed to.
+TYPES_MAX: Final = 20
 
 RawObject = dict[str, Any]
 
@@ -61,25 +67,58 @@ class StripeApi:
         """Every item of a subscription, like `fetch_invoice_lines`: as it is now, not as an event saw it."""
         return self._fetch_all("/v1/subscription_items", {"subscription": _checked(subscription_key)})
 
+    def list_events(
+        self, since: datetime, types: Sequence[str] = (), until: datetime | None = None
+    ) -> Iterator[RawObject]:
+        """Events made from `since` on (and before `until`), newest first, of at most 20 `types`; streamed by page.
+
+        Stripe keeps them for 30 days, and renders each as at `API_VERSION` or as its endpoint got it.
+        """
+        if len(types) > TYPES_MAX:
+            raise ValueError(f"Stripe takes {TYPES_MAX} types at a time; {len(types)} are asked for")
+        return self._pages("/v1/events", {**_made(since, until), **_types(types)})
+
+    def list_invoices(self, since: datetime, status: str | None = "paid") -> Iterator[RawObject]:
+        """Invoices made from `since` on, newest first; of one `status` unless it is None."""
+        return self._pages("/v1/invoices", {**_made(since), **({"status": status} if status else {})})
+
+    def list_subscriptions(self, since: datetime | None = None, status: str = "all") -> Iterator[RawObject]:
+        """Subscriptions made from `since` on (or ever), newest first; ended ones too unless `status` says otherwise."""
+        return self._pages("/v1/subscriptions", {**(_made(since) if since else {}), "status": status})
+
     def close(self) -> None:
         """Let go of this thread's connections."""
         self._http.close()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
 
     def _fetch_all(self, path: str, params: RawObject) -> list[RawObject]:
+        """A list that is worth nothing unless it is whole, and soon."""
         found: list[RawObject] = []
         until_s = time.monotonic() + self._pages_within_s
-        for _ in range(_PAGES_MAX):
+        for count, page in enumerate(self._each_page(path, params), 1):
+            found += page
+            if count == _PAGES_MAX:
+                raise CannotProcess(f"Stripe's list at {path} has no end: {len(found)} objects in {_PAGES_MAX} pages")
             if time.monotonic() > until_s:
                 raise TryLater(f"Stripe takes too long for the pages of {path}")
+        return found
+
+    def _pages(self, path: str, params: RawObject) -> Iterator[RawObject]:
+        """A long list, a page in memory at a time; it ends at `_OBJECTS_MAX`, whatever Stripe says."""
+        for count, page in enumerate(self._each_page(path, params), 1):
+            yield from page
+            if count * _PAGE_LIMIT >= _OBJECTS_MAX:
+                raise CannotProcess(f"Stripe's list at {path} has no end: {_OBJECTS_MAX} objects and more")
+
+    def _each_page(self, path: str, params: RawObject) -> Iterator[list[RawObject]]:
+        while True:
             page = self._get(path, {**params, "limit": _PAGE_LIMIT})
             objects = page.get("data")
             if not isinstance(objects, list) or not all(isinstance(entry, dict) for entry in objects):
                 raise CannotProcess(f"Stripe answered {path} with something other than a list")
-            found += objects
+            yield objects
             if not page.get("has_more"):
-                return found
+                return
             params = {**params, "starting_after": _last_key(objects, path)}
-        raise CannotProcess(f"Stripe's list at {path} has no end: {len(found)} objects in {_PAGES_MAX} pages")
 
     def _get(self, path: str, params: RawObject) -> RawObject:
         try:
@@ -90,6 +129,15 @@ class StripeApi:
         if not isinstance(content, dict):
             raise CannotProcess(f"Stripe answered {path} with something other than an object")
         return content
+
+
+def _made(since: datetime, until: datetime | None = None) -> RawObject:
+    """Stripe's filter on whole seconds."""
+    return {"created": {"gte": int(since.timestamp())} | ({"lt": int(until.timestamp())} if until else {})}
+
+
+def _types(types: Sequence[str]) -> RawObject:
+    return {"types": list(types)} if types else {}
 
 
 def _checked(key: str) -> str:
