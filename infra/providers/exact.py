@@ -4,18 +4,24 @@ The whole body is parsed: what is stored must be readable again, by any reader, 
 """
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import msgspec
 
-from domain.errors import Rejected
+from domain.errors import Rejected, Unreadable
 
 KEY_LENGTH_MAX = 255
 
 #: Unix seconds: 2001-09-09 and 2100-01-01. The providers are younger than the one; the other is no billing date.
 SECOND_MIN = 1_000_000_000
 SECOND_MAX = 4_102_444_800
+
+#: JSON's escaped NUL, which no PostgreSQL text can hold; not the six characters after an escaped backslash.
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 EventT = TypeVar("EventT")
 
@@ -82,3 +88,25 @@ def moment_of(second: int, field: str) -> datetime:
 def refuse_moment(field: str) -> NoReturn:
     """Raise for a field that holds no usable time."""
     raise MalformedEvent("not a time in this century", field)
+
+
+# --- what was stored, read again
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Every way in which stored bytes can be unreadable, as `Unreadable`: naming a path, never a value."""
+    try:
+        yield
+    except RecursionError:
+        raise Unreadable("nested too deeply - at `$`") from None
+    except UnicodeDecodeError:
+        raise Unreadable("not UTF-8 - at `$`") from None
+    except msgspec.MsgspecError as error:
+        # Without positions in lists, so that one fault is one group of dead letters.
+        raise Unreadable(re.sub(r"\[\d+\]", "[...]", str(error))) from error
+
+
+def without_nul(body: bytes) -> bytes:
+    """The same JSON without NUL characters in its strings; the very same object where there are none."""
+    return _NUL.sub(rb"\1", body) if b"\\u0000" in body else body
