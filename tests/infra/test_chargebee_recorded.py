@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 from domain.errors import Unreadable
-from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, NotUsed, ProductStatus, Reversal, SubscriptionSeen
+from domain.facts import (
+    CustomerSeen,
+    Fact,
+    InvoicePaid,
+    NotUsed,
+    PriceDescribed,
+    ProductDescribed,
+    ProductStatus,
+    Reversal,
+    SubscriptionSeen,
+)
 from domain.transactions import transaction_of
 from infra.providers.chargebee.translate import translate
 
@@ -52,7 +62,7 @@ def that_expect(kind: str) -> list[Any]:
     return [one for one in manifest() if one.id == "absent" or (one.values[0]["expect"] or {}).get(kind)]
 
 
-def translated(entry: Any) -> tuple[BillingEvent, ...] | NotUsed:
+def translated(entry: Any) -> tuple[Fact, ...] | NotUsed:
     """What the recorded bytes translate into."""
     recorded = (FOLDER / entry["file"]).read_bytes()
     event = json.loads(recorded)
@@ -76,8 +86,7 @@ def test_every_recorded_event_is_read(entry: Any) -> None:
             translated(entry)
         return
     answer = translated(entry)
-    catalogue = entry["event_type"].startswith(("item_", "plan_"))
-    assert isinstance(answer, NotUsed) == (entry["file"] in SILENT or catalogue), answer
+    assert isinstance(answer, NotUsed) == (entry["file"] in SILENT), answer
 
 
 @pytest.mark.parametrize("entry", that_expect("subscription"))
@@ -163,10 +172,27 @@ def test_recorded_customers(entry: Any) -> None:
         assert entry["file"] in SILENT
         return
     others = {OTHERS_TOO[entry["file"]]} if entry["file"] in OTHERS_TOO else set()
-    assert {fact.provider_customer_key for fact in answer} == {entry["expect"]["customer"]} | others
+    named = {fact.provider_customer_key for fact in answer if not isinstance(fact, ProductDescribed | PriceDescribed)}
+    assert named == {entry["expect"]["customer"]} | others
     described = [fact for fact in answer if isinstance(fact, CustomerSeen)]
     assert [fact.provider_customer_key for fact in described] == [one["id"] for one in [content.get("customer")] if one]
     assert all(fact.deleted == (entry["event_type"] == "customer_deleted") for fact in described)
+
+
+@pytest.mark.parametrize("entry", that_expect("item") + that_expect("plan"))
+def test_recorded_products(entry: Any) -> None:
+    """A plan and an item are products under their own ids, called what the manifest says."""
+    described = the_one(entry, ProductDescribed) if entry else pytest.skip(ABSENT)
+    expected = entry["expect"].get("item") or entry["expect"]["plan"]
+    assert (described.product_key, described.name) == (expected["id"], expected["name"])
+    assert (described.deleted, described.archived) == ((entry["event_type"] == "plan_deleted",) * 2)
+
+
+@pytest.mark.parametrize("entry", that_expect("item_price"))
+def test_recorded_prices(entry: Any) -> None:
+    """An item price says of which item it is."""
+    described, expected = the_one(entry, PriceDescribed), entry["expect"]["item_price"]
+    assert (described.price_key, described.product_key) == (expected["id"], expected["item_id"])
 
 
 def test_versions_order_what_is_told_of_one_resource() -> None:

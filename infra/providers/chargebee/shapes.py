@@ -207,3 +207,17 @@ class Transaction(Resource, kw_only=True):
     linked_invoices: list[LinkedInvoice] | None = None
     linked_credit_notes: list[LinkedNote] | None = None
     linked_payments: list[ReversedPayment] | None = None
+
+
+class Product(Resource, kw_only=True):
+    """A plan or an addon (catalog 1.0), or an item (2.0)."""
+
+    name: str | None = None
+    description: str | None = None
+    status: str | None = None
+
+
+class ItemPrice(Resource, kw_only=True):
+    """A price of an item (catalog 2.0)."""
+
+    item_id: Key

@@ -11,16 +11,15 @@ from typing import Final
 import msgspec
 
 from domain.errors import Unreadable
-from domain.facts import BillingEvent, NotUsed
+from domain.facts import BillingEvent, Fact, NotUsed
 from infra.providers.chargebee import shapes
+from infra.providers.chargebee.catalogue import CATALOGUE
 from infra.providers.chargebee.customers import customer_seen
 from infra.providers.chargebee.invoices import invoice_facts
 from infra.providers.chargebee.reading import Told
 from infra.providers.chargebee.reversals import credit_note_facts, transaction_facts
 from infra.providers.chargebee.subscriptions import subscription_seen
 from infra.providers.exact import reading, without_nul
-
-Translation = tuple[BillingEvent, ...] | NotUsed
 
 #: What the types begin with whose resources are read. Others (coupons, quotes, orders, cards) change nothing here.
 _FAMILIES: Final = (
@@ -42,28 +41,36 @@ _lists: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _any_resource: Final = msgspec.json.Decoder(shapes.Resource)
 
 
-def translate(
-    event_type: str, event_key: str, occurred_at: datetime, body: bytes
-) -> tuple[BillingEvent, ...] | NotUsed:
+def translate(event_type: str, event_key: str, occurred_at: datetime, body: bytes) -> tuple[Fact, ...] | NotUsed:
     """The facts that an event's exact bytes hold; NotUsed, with a reason, for what changes nothing here.
 
     `occurred_at` is the event's own. Raises Unreadable, naming a path and never a value, where a field that a
     resource promises is missing or impossible, and for events of API v1.
     """
-    if not (event_type.startswith(_FAMILIES) or event_type in _TYPES):
+    told = Told(event_key, event_type, occurred_at)
+    described = event_type.rpartition("_")[0]
+    if not (event_type.startswith(_FAMILIES) or event_type in _TYPES or described in CATALOGUE):
         return NotUsed(f"{event_type} events are not used")
     with reading():
-        return _translated(Told(event_key, event_type, occurred_at), without_nul(body))
+        event = _events.decode(without_nul(body))
+        if event.object != "event":
+            raise Unreadable("Expected object `event` - at `$.object`")
+        facts = _described(event, described, told) if described in CATALOGUE else _told(event, told)
+    return facts or NotUsed(f"this {event_type} event shows nothing that counts")
 
 
-def _translated(told: Told, body: bytes) -> Translation:
-    event = _events.decode(body)
-    if event.object != "event":
-        raise Unreadable("Expected object `event` - at `$.object`")
+def _described(event: shapes.Event, resource: str, told: Told) -> tuple[Fact, ...]:
+    raw = event.content.get(resource)
+    if raw is None:
+        raise Unreadable(f"Object missing required field `{resource}` - at `$.content`")
+    _refuse_v1(event, {resource: [raw]})
+    return (CATALOGUE[resource](raw, told),)
+
+
+def _told(event: shapes.Event, told: Told) -> tuple[Fact, ...]:
     resources = {name: list(_resources(event.content, name)) for name in _RESOURCES}
     _refuse_v1(event, resources)
-    facts = tuple(_facts(resources, told))
-    return facts or NotUsed(f"this {told.event_type} event shows nothing that counts")
+    return tuple(_facts(resources, told))
 
 
 def _resources(content: Mapping[str, msgspec.Raw], name: str) -> Iterator[msgspec.Raw]:

@@ -4,15 +4,12 @@ Acacia events fill the old and the new place of a field at once: every reader he
 What each type means stands in docs/events.md, which a test holds to the tables below.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
-from domain.errors import Unreadable
 from domain.facts import Fact, NotUsed, Source
+from infra.providers.exact import reading, without_nul
 from infra.providers.stripe.catalogue import price_described, product_described
 from infra.providers.stripe.customers import customer_seen
 from infra.providers.stripe.invoices import invoice_paid
@@ -47,9 +44,6 @@ USED: Final[Mapping[str, Translator]] = {
     "plan.deleted": price_described,
 }
 
-#: JSON's escaped NUL, which no PostgreSQL text can hold; not the six characters after an escaped backslash.
-_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-
 
 def translate(event_type: str, event_key: str, occurred_at: datetime, body: bytes) -> tuple[Fact, ...] | NotUsed:
     """The facts that an event's exact bytes hold; NotUsed, with a reason, for what changes nothing here.
@@ -62,21 +56,10 @@ def translate(event_type: str, event_key: str, occurred_at: datetime, body: byte
         return translator
     source = Source(0, occurred_at, _RANKS.get(event_type.rpartition(".")[2], 1), event_key)
     try:
-        return translator(without_nul(body), source)
+        with reading():
+            return translator(without_nul(body), source)
     except ThinEvent:
         return _THIN
-    except RecursionError:
-        raise Unreadable("nested too deeply - at `$`") from None
-    except UnicodeDecodeError:
-        raise Unreadable("not UTF-8 - at `$`") from None
-    except msgspec.MsgspecError as error:
-        # Without positions in lists, so that one fault is one group of dead letters.
-        raise Unreadable(re.sub(r"\[\d+\]", "[...]", str(error))) from error
-
-
-def without_nul(body: bytes) -> bytes:
-    """The same JSON without NUL characters in its strings; the very same object where there are none."""
-    return _NUL.sub(rb"\1", body) if b"\\u0000" in body else body
 
 
 def _translator(event_type: str) -> Translator | NotUsed:
