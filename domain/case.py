@@ -50,13 +50,14 @@ class Program:
 class CaseFile:
     """Everything recorded that judging some transactions reads."""
 
+    #: Posted lines lead to the products they refer to; see `domain.references`.
     transactions: Mapping[str, Transaction]
     #: Our customer's key per provider customer; absent while unlinked.
     customers: Mapping[ProviderCustomerKey, str] = field(default_factory=dict)
     #: What was said about each of our customers, under any of its names.
     customer_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
-    #: What was said about single subscriptions, by subject.
-    subscription_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
+    #: What was said about single products and subscriptions, by subject.
+    sale_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
     #: When each of our customers came to be.
     customers_created: Mapping[str, datetime] = field(default_factory=dict)
     #: What events said of each of our customers, as far back as the transactions need; see `domain.readings`.

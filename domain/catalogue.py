@@ -44,11 +44,13 @@ class Catalogue:
     by_external_key: Mapping[str, str] = field(default_factory=dict)
 
     def match(self, price_keys: Sequence[str], product_key: str | None) -> Entry | None:
-        """The entry for a line: by any of its price ids, in order, else by its product id."""
+        """The entry for a line: by any of its price ids, in order, else by its product id, else by the entry's own key:
+        that is what the company calls a product which no provider has an id for.
+        """
         for external in (*price_keys, *((product_key,) if product_key else ())):
             if (key := self.by_external_key.get(external)) is not None:
                 return self.entries[key]
-        return None
+        return self.entries.get(product_key) if product_key else None
 
     def with_entries(self, added: Iterable[Entry]) -> "Catalogue":
         """This catalogue and the entries it lacked."""

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+#: The provider that the company itself is: what it states through the API. A customer of this provider goes by the
+#: company's own id.
+COMPANY = "api"
+
+#: `Source.version` of a link that a person states: no provider's own ordering number comes near it.
+PERSONS_WORD = 2**62
+
 
 class ProductStatus(StrEnum):
     """What a customer's product is worth to a partner. DESIGN: mapped from the provider's subscription status."""
@@ -57,6 +64,19 @@ class CustomerSeen:
     deleted: bool = False
     #: When the provider made this customer; None where the event does not say.
     created_at: datetime | None = None
+    #: From when on the customer is the partner's, where that was said.
+    attributed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerLinked:
+    """A person said whose a provider's customer is. Its source outranks every event's; the newest person's counts."""
+
+    provider: str
+    provider_customer_key: str
+    source: Source
+    #: The company's own id.
+    customer_key: str
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,6 +115,23 @@ class SubscriptionSeen:
     previous_items: tuple[SubscriptionItem, ...] | None = None
     #: The event carried only the first page of items: one that is not here may still be on the subscription.
     items_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProductClaimed:
+    """A person said which partner sold one product, whoever bills it."""
+
+    provider: str
+    subscription_key: str
+    #: The provider's product id.
+    product_key: str
+    source: Source
+    partner_key: str
+    member_key: str | None = None
+    #: From when on, where that was said.
+    effective_from: datetime | None = None
+    #: Whose product it is, as far as known.
+    provider_customer_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +270,9 @@ class PriceDescribed:
     source: Source
 
 
-BillingEvent = CustomerSeen | SubscriptionSeen | InvoicePaid | InvoicePayment | Reversal
+BillingEvent = (
+    CustomerSeen | CustomerLinked | SubscriptionSeen | ProductClaimed | InvoicePaid | InvoicePayment | Reversal
+)
 
 #: About what is sold, not about who bought it: recorded by `domain.catalogue`, before any billing event is judged.
 #: One provider event holds facts of one of the two kinds, never of both.

@@ -2,6 +2,8 @@
 
 import hashlib
 
+from domain.facts import COMPANY
+
 
 def derived(prefix: str, *causes: str) -> str:
     """`<prefix>_<20 hex digits>` of the causes; distinct cause lists never share a digest input."""
@@ -10,8 +12,8 @@ def derived(prefix: str, *causes: str) -> str:
 
 
 def transaction_key(provider: str, invoice_key: str) -> str:
-    """One paid invoice is one transaction, whichever event reported it."""
-    return f"{provider}:{invoice_key}"
+    """One paid invoice is one transaction, whichever event reported it; one that the company posts has its own key."""
+    return invoice_key if provider == COMPANY else f"{provider}:{invoice_key}"
 
 
 def line_key(subscription_key: str | None, product_key: str | None, provider_line_key: str) -> str:
@@ -57,6 +59,26 @@ def provider_customer_subject(provider: str, provider_customer_key: str) -> str:
 def subscription_subject(provider: str, subscription_key: str) -> str:
     """What an attribution is about: one subscription, when its metadata names another partner than the customer's."""
     return f"{provider}:subscription:{subscription_key}"
+
+
+def product_subject(provider: str, subscription_key: str, product_key: str) -> str:
+    """What an attribution is about: one product, when a person names another partner than its subscription's."""
+    return f"{provider}:product:{product_key_of(subscription_key, product_key)}"
+
+
+def product_key_of(subscription_key: str, product_key: str) -> str:
+    """How a product is called outside; posted lines refer to it by this, or by its subscription alone."""
+    return f"{subscription_key}/{product_key}"
+
+
+def sale_subjects(provider: str, subscription_key: str | None, product_key: str | None) -> tuple[str, ...]:
+    """Everything but its customer that may say whom a product pays; the narrowest first, for it comes first."""
+    if subscription_key is None:
+        return ()
+    subscription = subscription_subject(provider, subscription_key)
+    if product_key is None:
+        return (subscription,)
+    return product_subject(provider, subscription_key, product_key), subscription
 
 
 def partner_subject(key: str) -> str:

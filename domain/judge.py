@@ -48,10 +48,10 @@ def recorded_standing(case: CaseFile) -> StandingBefore:
 
 
 def attribution_of(line: Line | None, paid: Transaction, case: CaseFile, program: Program) -> Attribution | None:
-    """Whom a line pays: its subscription's partner, else its customer's. None names the whole transaction."""
-    subscription = line.subscription_key if line is not None else None
+    """Whom a line pays: its product's partner, its subscription's, its customer's. None names the whole transaction."""
+    place = paid.place_of(line) if line is not None else (paid.provider, None, None)
     claims = case.customer_claims.get(customer_of(paid, case) or "", ())
-    return payee_of(paid.provider, subscription, claims, case.subscription_claims, paid.occurred_at, program)
+    return payee_of(place, claims, case.sale_claims, paid.occurred_at, program)
 
 
 def customer_of(paid: Transaction, case: CaseFile) -> str | None:
@@ -63,9 +63,10 @@ def customer_of(paid: Transaction, case: CaseFile) -> str | None:
 
 def history_of(line: Line, paid: Transaction, case: CaseFile) -> Sequence[ProductVersion]:
     """The versions of the product a line paid for, oldest first; none without a subscription."""
-    if line.subscription_key is None or line.product_key is None:
+    provider, subscription_key, product_key = paid.place_of(line)
+    if subscription_key is None or product_key is None:
         return ()
-    return case.products.get((paid.provider, line.subscription_key, line.product_key), ())
+    return case.products.get((provider, subscription_key, product_key), ())
 
 
 class Judge:
@@ -120,7 +121,8 @@ class Judge:
     def _product_name(self, line: Line) -> str | None:
         if line.product_key is None:
             return None
-        return entry_of(line.price_keys, self.paid.provider, line.product_key, self.program).name_at(self.at)
+        provider, _, _ = self.paid.place_of(line)
+        return entry_of(line.price_keys, provider, line.product_key, self.program).name_at(self.at)
 
     def _verdict(self, trigger: Trigger, line: Line | None, earlier: Sequence[Verdict]) -> Verdict:
         amount_minor = line.amount_minor(self.program.basis) if line else self.total_minor

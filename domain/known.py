@@ -37,7 +37,7 @@ class ProviderCustomer:
     customer: str | None = None
     #: The newest event that described it; None while only payments or subscriptions name it.
     source: Source | None = None
-    #: The newest event that named the company's own id.
+    #: The newest event that named the company's own id, or a person's word, which outranks all of them.
     link_source: Source | None = None
     email: str | None = None
     name: str | None = None
@@ -90,6 +90,8 @@ class Touched:
     #: The customer's transactions with credits from the moment on: what they take back may be another charge now,
     #: or there may be more or less left of it. So are those that follow any transaction touched otherwise.
     credits: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)
+    #: Posted lines that refer to a product so, from the moment on; see `domain.references`.
+    references: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     #: Our customers that a provider's customer was linked to or taken from.
     moved: dict[str, str] = field(default_factory=dict)
 

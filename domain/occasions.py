@@ -31,7 +31,8 @@ class CustomerFile:
     customer: str | None
     created_at: datetime | None = None
     claims: tuple[Claim, ...] = ()
-    subscription_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
+    #: About single products and subscriptions, by subject.
+    sale_claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
     descriptions: tuple[CustomerSeen, ...] = ()
     #: Every product of the customer, whole histories, oldest version first.
     products: Mapping[ProductKey, tuple[ProductVersion, ...]] = field(default_factory=dict)
@@ -114,8 +115,7 @@ def partner_verdicts(partner_key: str, program: Program, *, traced: bool = False
 def _payee(occasion: Occasion, file: CustomerFile, program: Program) -> Attribution | None:
     if occasion.product is None:
         return attribution_at(attributions(file.claims, program.lookback), occasion.at)
-    provider, subscription, _ = occasion.product
-    return payee_of(provider, subscription, file.claims, file.subscription_claims, occasion.at, program)
+    return payee_of(occasion.product, file.claims, file.sale_claims, occasion.at, program)
 
 
 def _customer_facts(

@@ -140,7 +140,8 @@ class Preview:
 
 def _places(paid: Transaction) -> list[ProductKey]:
     return [
-        (paid.provider, line.subscription_key, line.product_key)
+        (provider, subscription, product)
         for line in paid.lines
-        if line.subscription_key is not None and line.product_key is not None and line.net_minor > 0
+        for provider, subscription, product in [paid.place_of(line)]
+        if subscription is not None and product is not None and line.net_minor > 0
     ]

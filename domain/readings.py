@@ -28,7 +28,7 @@ def line_product_values(
     """The product a line paid for. `history` holds its versions, oldest first; empty without a subscription."""
     if line.product_key is None:
         return fields.Unknown("the line names no product")
-    entry = entry_of(line.price_keys, paid.provider, line.product_key, program)
+    entry = entry_of(line.price_keys, paid.place_of(line)[0], line.product_key, program)
     values: dict[str, object] = {"name": entry.name_at(paid.occurred_at), "key": entry.key}
     if line.subscription_key is not None:
         return values | _state_values(history, paid.occurred_at, paid.currency)
@@ -107,17 +107,17 @@ def _domain_of(email: str | None) -> str | None:
 
 
 def payee_of(
-    provider: str,
-    subscription_key: str | None,
+    place: tuple[str, str | None, str | None],
     customer_claims: Sequence[Claim],
-    subscription_claims: Mapping[str, tuple[Claim, ...]],
+    sale_claims: Mapping[str, tuple[Claim, ...]],
     at: datetime,
     program: Program,
 ) -> Attribution | None:
-    """Whom a product pays: its subscription's partner, else its customer's. None: nobody had it at the time."""
-    if subscription_key is not None:
-        subject = ids.subscription_subject(provider, subscription_key)
-        said = attributions(subscription_claims.get(subject, ()), program.lookback)
+    """Whom a product (provider, subscription, product) pays: its own partner, else its subscription's, else its
+    customer's. None: nobody had it at the time.
+    """
+    for subject in ids.sale_subjects(*place):
+        said = attributions(sale_claims.get(subject, ()), program.lookback)
         if (own := attribution_at(said, at)) is not None:
             return own
     return attribution_at(attributions(customer_claims, program.lookback), at)

@@ -7,15 +7,24 @@ kept, and counts from the moment the missing link is recorded.
 from collections.abc import Iterable, Sequence
 
 from domain import ids
-from domain.facts import BillingEvent, InvoicePaid, InvoicePayment, Reversal
+from domain.facts import (
+    COMPANY,
+    BillingEvent,
+    CustomerLinked,
+    InvoicePaid,
+    InvoicePayment,
+    ProductClaimed,
+    Reversal,
+)
 from domain.known import Changes, Known, note_earliest
 from domain.reversals import key_of, merged, settle
 from domain.transactions import Transaction, transaction_of
 
 
 def cause_of(event: BillingEvent) -> str:
-    """What is written as the cause of everything this event brings about."""
-    return f"{event.provider}:{event.source.event_key}"
+    """What is written as the cause of everything this event brings about: who told it, and its id there."""
+    speaker = COMPANY if isinstance(event, CustomerLinked | ProductClaimed) else event.provider
+    return f"{speaker}:{event.source.event_key}"
 
 
 def record_money(events: Sequence[BillingEvent], known: Known, changes: Changes) -> list[Transaction]:

@@ -37,6 +37,8 @@ class Line:
     reversed_minor: int = 0
     #: The provider's ids of the invoice lines netted here: credit notes name them.
     parts: tuple[str, ...] = ()
+    #: Who bills the product that a posted line was led to; None: the transaction's own provider. See `references`.
+    product_provider: str | None = None
 
     @property
     def net_minor(self) -> int:
@@ -88,6 +90,10 @@ class Transaction:
     def left_minor(self, basis: Basis) -> int:
         """The whole payment as it stands after reversals, which commissions are taken of."""
         return sum(line.left_minor(basis) for line in self.lines)
+
+    def place_of(self, line: Line) -> tuple[str, str | None, str | None]:
+        """(provider, subscription, product) of what a line paid for, as far as it is known."""
+        return line.product_provider or self.provider, line.subscription_key, line.product_key
 
     def line(self, key: str) -> Line:
         """The line with this key; KeyError if there is none."""

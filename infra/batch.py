@@ -17,13 +17,16 @@ from domain.case import Program
 from domain.decide import Affected, Booking
 from domain.errors import CannotProcess, TryLater
 from domain.facts import (
+    COMPANY,
     BillingEvent,
     CatalogueEvent,
+    CustomerLinked,
     CustomerSeen,
     Fact,
     InvoicePaid,
     InvoicePayment,
     PriceDescribed,
+    ProductClaimed,
     ProductDescribed,
     Reversal,
     SubscriptionSeen,
@@ -227,9 +230,14 @@ def _names(events: Iterable[BillingEvent], linked: Mapping[ProviderCustomerKey, 
         names |= _money_names(event)
         if place in linked:
             names.add(linked[place])
-        if isinstance(event, CustomerSeen) and event.customer_key is not None:
-            names.add(ids.customer_key(event.customer_key))
+        names |= {ids.customer_key(key) for key in _company_keys(event) if key is not None}
     return names
+
+
+def _company_keys(event: BillingEvent) -> tuple[str | None, ...]:
+    """The company's own ids of customers that an event can make known."""
+    named = (event.customer_key,) if isinstance(event, CustomerSeen | CustomerLinked) else ()
+    return (*named, event.provider_customer_key) if event.provider == COMPANY else named
 
 
 def _money_names(event: BillingEvent) -> set[str]:
@@ -376,7 +384,9 @@ def _outcome(events: Iterable[BillingEvent], commissions: set[str]) -> dict[str,
         match event:
             case CustomerSeen():
                 found.setdefault("customers", []).append(event.provider_customer_key)
-            case SubscriptionSeen():
+            case CustomerLinked():
+                found.setdefault("customers", []).append(event.provider_customer_key)
+            case SubscriptionSeen() | ProductClaimed():
                 found.setdefault("subscriptions", []).append(event.subscription_key)
             case InvoicePaid() | InvoicePayment():
                 found.setdefault("transactions", []).append(ids.transaction_key(event.provider, event.invoice_key))

@@ -91,6 +91,12 @@ def customers_portion(connection: Connection, work: Rejudge, count: int) -> list
     return [row.key for row in rows]
 
 
+#: Every product of whoever paid: a posted line may be led to any of them.
+_PAYERS_PRODUCTS = """
+            select from provider_customers c join provider_customers o on o.customer = c.customer
+            join products p on p.provider = o.provider and p.provider_customer_key = o.provider_customer_key
+                and c.provider = {t}.provider and c.provider_customer_key = {t}.provider_customer_key"""
+
 #: Per kind of change, which transactions it can affect. `{t}` is the transaction.
 _AFFECTED_BY = {
     "trigger": "true",
@@ -101,13 +107,26 @@ _AFFECTED_BY = {
             where c.provider = {t}.provider and c.provider_customer_key = {t}.provider_customer_key
                 and claims.partner_key = :key)
         or exists (select from transaction_lines l
-            join claims on claims.subject = l.provider || ':subscription:' || l.subscription_key
-            where l.transaction_key = {t}.key and claims.partner_key = :key)""",
+            join claims on claims.subject in (l.provider || ':subscription:' || l.subscription_key,
+                l.provider || ':product:' || l.subscription_key || '/' || l.product_key)
+            where l.transaction_key = {t}.key and claims.partner_key = :key)
+        or {t}.provider = 'api' and exists ("""
+    + _PAYERS_PRODUCTS
+    + """
+            join claims on claims.subject in (p.provider || ':subscription:' || p.subscription_key,
+                p.provider || ':product:' || p.subscription_key || '/' || p.product_key)
+            where claims.partner_key = :key)""",
     "product_book": """
         exists (select from transaction_lines l where l.transaction_key = {t}.key and (
-            l.product_key in (select external_key from product_book where key = :key)
+            l.product_key = :key or l.product_key in (select external_key from product_book where key = :key)
             or l.price_keys && (select coalesce(array_agg(alias), '{{}}') from product_book_aliases where key = :key)
-            or l.product_key in (select alias from product_book_aliases where key = :key)))""",
+            or l.product_key in (select alias from product_book_aliases where key = :key)))
+        or {t}.provider = 'api' and exists ("""
+    + _PAYERS_PRODUCTS
+    + """
+            where p.product_key = :key or p.product_key in (select external_key from product_book where key = :key)
+            or p.price_keys && (select coalesce(array_agg(alias), '{{}}') from product_book_aliases where key = :key)
+            or p.product_key in (select alias from product_book_aliases where key = :key))""",
 }
 
 

@@ -14,7 +14,7 @@ from domain.commissions import Commission, CommissionState
 from domain.commissions import Entry as LedgerEntry
 from domain.customers import Claim, Customer
 from domain.decide import Affected, Booking
-from domain.facts import BillingEvent, CustomerSeen, InvoicePaid, InvoicePayment, Reversal, SubscriptionSeen
+from domain.facts import COMPANY, BillingEvent, CustomerSeen, InvoicePaid, InvoicePayment, Reversal, SubscriptionSeen
 from domain.judge import moment_of
 from domain.known import (
     BEGINNING,
@@ -31,6 +31,7 @@ from domain.occasions import CustomerFile, moments
 from domain.products import Evidence, ProductVersion
 from domain.record import windows
 from domain.record_money import transaction_reversed
+from domain.references import led_to_products
 from domain.reversals import ReversalKey, key_of
 from domain.standings import Standing
 from domain.transactions import Line, Transaction
@@ -186,6 +187,9 @@ class MemoryLedger:
             since = touched.subscriptions.get((paid.provider, line.subscription_key or ""))
             if since is not None:
                 yield _back(since[0], horizon), since[1]
+            since = touched.references.get(line.subscription_key or "") if paid.provider == COMPANY else None
+            if since is not None:
+                yield _back(since[0], horizon), since[1]
 
     def later(self, transactions: Collection[str]) -> list[str]:
         """By walking each customer's payments in order."""
@@ -220,10 +224,10 @@ class MemoryLedger:
         previous = {key: _neighbour(lines_of[key], key, -1) for key in loaded}
         known_standings = {*loaded, *(key for key in previous.values() if key)}
         return CaseFile(
-            transactions={key: self.transactions[key] for key in loaded},
+            transactions={key: self._led(self.transactions[key]) for key in loaded},
             customers={place: p.customer for place, p in self.people.items() if p.customer is not None},
             customer_claims=self._customer_claims(),
-            subscription_claims=self._claims(),
+            sale_claims=self._claims(),
             customers_created=self._created(),
             descriptions=self._described(),
             previous=previous,
@@ -235,6 +239,11 @@ class MemoryLedger:
             booked={key: tuple(c for c in self.commissions.values() if c.claimant.transaction_key == key)
                     for key in loaded},
         )  # fmt: skip
+
+    def _led(self, paid: Transaction) -> Transaction:
+        """A posted payment with the products of its customer that it refers to."""
+        customer = self._customer_of(paid)
+        return led_to_products(paid, self._owned(self._names().get(customer, ()) if customer is not None else ()))
 
     def _names(self) -> dict[str, list[ProviderCustomerKey]]:
         names: dict[str, list[ProviderCustomerKey]] = {}

@@ -32,6 +32,7 @@ from infra.inbox import (
     mark,
     release_orphans,
 )
+from infra.ledger.bookings import log_bookings
 from infra.program import ProgramReader
 from infra.program_changes import PROVIDER as PROGRAM
 from infra.providers.stripe.client import StripeApi
@@ -181,7 +182,7 @@ class Drain:
                 self._mark(connection, [failure_mark(batch[0].envelope, error, self._clock())], report)
         else:
             report.count(result.marks)
-            _log_entries(result)
+            log_bookings(result.bookings)
 
     def _mark(self, connection: Connection, marks: Sequence[Mark], report: DrainReport) -> None:
         try:
@@ -287,19 +288,3 @@ def _is_the_databases_own(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and (
         connection_was_lost(error) or state in (READ_ONLY_TRANSACTION, DISK_FULL) or state.startswith("58")
     )
-
-
-def _log_entries(result: BatchResult) -> None:
-    for booking in result.bookings:
-        entry = booking.entry
-        log.info(
-            "commission.booked" if entry.amount_minor else "commission.restated",
-            commission=entry.commission_key,
-            partner=entry.claimant.partner_key,
-            occasion=entry.claimant.occasion_key,
-            line=entry.claimant.line_key,
-            amount_minor=entry.amount_minor,
-            balance_minor=entry.balance_minor,
-            currency=entry.claimant.currency,
-            cause=booking.cause,
-        )

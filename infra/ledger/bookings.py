@@ -1,13 +1,16 @@
 """Book entries: the commission they belong to and the append-only line of the ledger, written together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, text
 
 from domain.commissions import Entry
 from domain.decide import Booking
 from infra.rows import as_json
+
+log = structlog.get_logger()
 
 _COMMISSIONS = """
 insert into commissions as c (key, trigger_key, trigger_version, event, occasion_key, transaction_key, subject,
@@ -113,3 +116,20 @@ def _entry_row(entry: Entry, cause: str) -> dict[str, Any]:
         "cause": cause,
         "arithmetic": entry.desired.arithmetic if entry.desired else NO_LONGER_EARNED,
     }
+
+
+def log_bookings(bookings: Iterable[Booking]) -> None:
+    """One line per entry, once it is committed."""
+    for booking in bookings:
+        entry = booking.entry
+        log.info(
+            "commission.booked" if entry.amount_minor else "commission.restated",
+            commission=entry.commission_key,
+            partner=entry.claimant.partner_key,
+            occasion=entry.claimant.occasion_key,
+            line=entry.claimant.line_key,
+            amount_minor=entry.amount_minor,
+            balance_minor=entry.balance_minor,
+            currency=entry.claimant.currency,
+            cause=booking.cause,
+        )

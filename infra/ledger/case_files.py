@@ -1,6 +1,6 @@
 """Load everything that judging some transactions reads: a fixed number of statements, however many there are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,17 +12,19 @@ from domain.commissions import Claimant, Commission, CommissionState, Particular
 from domain.fields import TriggerEvent
 from domain.known import ProductKey, ProviderCustomerKey
 from domain.products import ProductVersion
+from domain.references import led_to_products
 from domain.standings import Standing
 from domain.transactions import Transaction
 from infra.ledger.customer_names import Names, load_descriptions, load_names
 from infra.ledger.known import load_claims
 from infra.ledger.known_money import load_transactions
+from infra.ledger.references import fitting_products
 from infra.ledger.shapes import standing_of, version_of
 from infra.rows import as_json, fetch
 
 
 def load_case_file(connection: Connection, keys: Collection[str], horizon: timedelta = timedelta(0)) -> CaseFile:
-    """The case file of these transactions; unknown keys are left out.
+    """The case file of these transactions; unknown keys are left out. Posted lines are led to their products.
 
     Products are told of as of each payment and of everything that happened within `horizon` after it.
     """
@@ -33,19 +35,23 @@ def load_case_file(connection: Connection, keys: Collection[str], horizon: timed
     also = others | {ref[0] for chain in chains.values() for ref in chain}
     paid = load_transactions(connection, sorted({*keys, *also}))
     names = load_names(connection, {(t.provider, t.provider_customer_key or "") for t in paid.values()})
-    claims = load_claims(connection, [*_subscription_subjects(paid), *names.subjects()])
+    fitting = fitting_products(connection, paid, names)
+    products = _products(connection, [*_paid_for(paid), *_moments_of(fitting, paid)], horizon)
+    for key, owned in fitting.items():
+        paid[key] = led_to_products(paid[key], {product: products.get(product, ()) for product in owned})
+    claims = load_claims(connection, [*_sale_subjects(paid), *names.subjects()])
     previous, followed = _neighbours(connection, sorted(paid))
     return CaseFile(
         transactions=paid,
         customers=names.customers,
         customer_claims=names.claims(claims),
-        subscription_claims={subject: claims.get(subject, ()) for subject in _subscription_subjects(paid)},
+        sale_claims={subject: claims.get(subject, ()) for subject in _sale_subjects(paid)},
         customers_created=names.created,
         descriptions=load_descriptions(connection, _moments(paid, names)),
         previous=previous,
         followed=followed,
         standings=load_standings(connection, {*paid, *filter(None, previous.values())}),
-        products=_products(connection, paid, horizon),
+        products=products,
         chains=chains,
         credited_by=credited_by,
         booked=load_booked(connection, sorted(paid)),
@@ -64,9 +70,9 @@ def _moments(
     return found
 
 
-def _subscription_subjects(paid: Mapping[str, Transaction]) -> list[str]:
-    places = {(t.provider, line.subscription_key) for t in paid.values() for line in t.lines if line.subscription_key}
-    return [ids.subscription_subject(*place) for place in sorted(places)]
+def _sale_subjects(paid: Mapping[str, Transaction]) -> list[str]:
+    places = {t.place_of(line) for t in paid.values() for line in t.lines}
+    return sorted({subject for place in places for subject in ids.sale_subjects(*place)})
 
 
 def _neighbours(connection: Connection, keys: Sequence[str]) -> tuple[dict[str, str | None], frozenset[str]]:
@@ -126,17 +132,30 @@ def load_standings(connection: Connection, keys: Collection[str]) -> dict[str, S
     return {row.transaction_key: standing_of(row) for row in rows}
 
 
+def _paid_for(paid: Mapping[str, Transaction]) -> Iterator[tuple[ProductKey, datetime]]:
+    """The products that lines name, as of when."""
+    for each in paid.values():
+        for subscription_key, product_key in {(line.subscription_key, line.product_key) for line in each.lines}:
+            if subscription_key and product_key:
+                yield (each.provider, subscription_key, product_key), each.occurred_at
+
+
+def _moments_of(
+    fitting: Mapping[str, Iterable[ProductKey]], paid: Mapping[str, Transaction]
+) -> Iterator[tuple[ProductKey, datetime]]:
+    """The products that posted lines may mean, as of when."""
+    return ((product, paid[key].occurred_at) for key, products in fitting.items() for product in products)
+
+
 def _products(
-    connection: Connection, paid: Mapping[str, Transaction], horizon: timedelta
+    connection: Connection, asked: Iterable[tuple[ProductKey, datetime]], horizon: timedelta
 ) -> dict[ProductKey, tuple[ProductVersion, ...]]:
-    """Per product, in order: the version in force at each payment, the first that was in trial or active, and those
-    that took effect within `horizon` after a payment.
+    """Per product, in order: the version in force at each moment, the first that was in trial or active, and those
+    that took effect within `horizon` after a moment.
     """
     wanted = [
-        {"provider": t.provider, "subscription_key": s, "product_key": p, "at": t.occurred_at}
-        for t in paid.values()
-        for s, p in {(line.subscription_key, line.product_key) for line in t.lines}
-        if s and p
+        {"provider": provider, "subscription_key": subscription, "product_key": product, "at": at}
+        for (provider, subscription, product), at in asked
     ]
     rows = fetch(
         connection,

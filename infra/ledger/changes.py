@@ -164,12 +164,19 @@ with customers as (
 ), subscriptions as (
     select * from json_to_recordset(cast(:subscriptions as json))
         as w(provider text, key text, since timestamptz, cause text)
+), led as (
+    select * from json_to_recordset(cast(:led as json)) as w(reference text, since timestamptz, cause text)
 ), directly as (
     select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from customers w
     join transactions t on t.provider = w.provider and t.provider_customer_key = w.key and t.occurred_at >= w.since
     union all
     select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from subscriptions w
     join transaction_lines l on l.provider = w.provider and l.subscription_key = w.key
+        and l.occurred_at >= w.since - make_interval(secs => :horizon_s)
+    join transactions t on t.key = l.transaction_key
+    union all
+    select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from led w
+    join transaction_lines l on l.provider = 'api' and l.subscription_key = w.reference
         and l.occurred_at >= w.since - make_interval(secs => :horizon_s)
     join transactions t on t.key = l.transaction_key
 ), credited as (
@@ -199,6 +206,10 @@ def affected(connection: Connection, touched: Touched, horizon: timedelta) -> Af
             customers=_moments(touched.customers),
             subscriptions=_moments(touched.subscriptions),
             credits=_moments(touched.credits),
+            led=as_json(
+                {"reference": reference, "since": since, "cause": cause}
+                for reference, (since, cause) in touched.references.items()
+            ),
             horizon_s=horizon.total_seconds(),
         )
         for row in rows:

@@ -31,7 +31,7 @@ def load_customer_files(
     wanted = sorted({*customers, *(names.customers[place] for place in people if place in names.customers)})
     unlinked = sorted(place for place in people if place not in names.customers)
     owned = _histories(connection, [*names.customers, *unlinked])
-    subjects = [ids.subscription_subject(provider, key) for each in owned.values() for provider, key, _ in each]
+    subjects = {subject for each in owned.values() for product in each for subject in ids.sale_subjects(*product)}
     claims = load_claims(connection, [*subjects, *names.subjects()])
     said = names.claims(claims)
     files: list[NamedFile] = [

@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 from domain import ids
 from domain.catalogue import Catalogue
 from domain.customers import Claim, Customer
-from domain.facts import BillingEvent, CustomerSeen, SubscriptionSeen
+from domain.facts import BillingEvent, CustomerLinked, CustomerSeen, ProductClaimed, SubscriptionSeen
 from domain.known import Known, ProviderCustomer, ProviderCustomerKey, SubscriptionKey, SubscriptionWindow
 from domain.products import Evidence, ProductVersion, state_before
-from domain.record import windows
+from domain.record import sale_claim, windows
 from domain.transactions import Transaction
 from infra.ledger.known_money import load_money
 from infra.ledger.shapes import claim_of, provider_customer_of, snapshot_of, version_of
@@ -26,11 +26,8 @@ def load_known(connection: Connection, events: Sequence[BillingEvent], catalogue
     money = load_money(connection, events)
     subjects = [ids.provider_customer_subject(*place) for place in people]
     subjects += [ids.customer_subject(key) for key in customers]
-    subjects += [
-        ids.subscription_subject(e.provider, e.subscription_key)
-        for e in events
-        if isinstance(e, SubscriptionSeen) and e.partner_key is not None
-    ]
+    claims = [sale_claim(e) for e in events if isinstance(e, SubscriptionSeen | ProductClaimed)]
+    subjects += [claim.subject for claim in claims if claim is not None]
     return Known(
         provider_customers=people,
         customers=customers,
@@ -62,7 +59,7 @@ def _customers(
     connection: Connection, events: Iterable[BillingEvent], people: dict[ProviderCustomerKey, ProviderCustomer]
 ) -> tuple[dict[str, Customer], dict[ProviderCustomerKey, ProviderCustomer]]:
     """Our customers that are described anew, and all the names under which providers know them."""
-    described = [event for event in events if isinstance(event, CustomerSeen)]
+    described = [event for event in events if isinstance(event, CustomerSeen | CustomerLinked)]
     if not described:
         return {}, people
     linked = {p.customer for e in described if (p := people.get((e.provider, e.provider_customer_key))) is not None}

@@ -4,10 +4,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from domain.facts import Fact, NotUsed
+from infra.providers.api.translate import translate as translate_api
 from infra.providers.chargebee.translate import translate as translate_chargebee
 from infra.providers.stripe.translate import translate as translate_stripe
 
 #: (event type, event key, occurred at, exact body) -> facts. Pure; raises Unreadable.
 Translate = Callable[[str, str, datetime, bytes], tuple[Fact, ...] | NotUsed]
 
-TRANSLATORS: Mapping[str, Translate] = {"chargebee": translate_chargebee, "stripe": translate_stripe}
+TRANSLATORS: Mapping[str, Translate] = {
+    "api": translate_api,
+    "chargebee": translate_chargebee,
+    "stripe": translate_stripe,
+}

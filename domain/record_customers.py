@@ -1,0 +1,192 @@
+"""Fold what is said of customers into what is known: who they are, whom they are linked to, whose they are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain import ids
+from domain.customers import Attribution, Claim, Customer, attributions, first_difference
+from domain.facts import COMPANY, BillingEvent, CustomerLinked, CustomerSeen, Source
+from domain.known import BEGINNING, Changes, Known, ProviderCustomer, ProviderCustomerKey, note_earliest
+from domain.record_money import cause_of
+
+
+def note_unknown_customers(events: Iterable[BillingEvent], known: Known, changes: Changes) -> None:
+    """Whoever is only named is known by name. By the company's own id, a customer is linked to itself."""
+    for event in events:
+        if event.provider_customer_key is not None:
+            place = (event.provider, event.provider_customer_key)
+            if place not in known.provider_customers and place not in changes.provider_customers:
+                own = _customer(event.provider_customer_key, known, changes) if event.provider == COMPANY else None
+                changes.provider_customers[place] = ProviderCustomer(*place, customer=own)
+
+
+def record_customers(
+    events: Iterable[CustomerSeen | CustomerLinked], known: Known, lookback: timedelta, changes: Changes
+) -> None:
+    """Record descriptions, links and whose customers are."""
+    before = _histories(known.provider_customers.values(), known.claims, lookback)
+    people = dict(known.provider_customers)
+    claims = {subject: list(said) for subject, said in known.claims.items()}
+    causes: dict[str, str] = {}
+    described: dict[ProviderCustomerKey, tuple[datetime, str]] = {}
+    for event in events:
+        place = (event.provider, event.provider_customer_key)
+        person = people.get(place) or ProviderCustomer(*place)
+        people[place] = _told(person, event, known, changes)
+        if isinstance(event, CustomerSeen):
+            changes.descriptions.append(event)
+            if (since := _described_since(person, people[place], event)) is not None:
+                note_earliest(described, place, since, cause_of(event))
+            _claim_customer(event, claims, changes)
+        if people[place] != person or place not in known.provider_customers:
+            changes.provider_customers[place] = people[place]
+        for customer in (person.customer, people[place].customer):
+            if customer is not None:  # the one before may have just lost what was said under this name
+                causes.setdefault(customer, cause_of(event))
+    _touch_described(described, people, changes)
+    after = _histories(people.values(), claims, lookback)
+    _touch_moved(known, people, causes, (before, after), changes)
+
+
+def _told(
+    person: ProviderCustomer, event: CustomerSeen | CustomerLinked, known: Known, changes: Changes
+) -> ProviderCustomer:
+    if isinstance(event, CustomerLinked):
+        return _linked(person, event.source, event.customer_key, known, changes)
+    person = _described(person, event)
+    if event.customer_key is not None:
+        return _linked(person, event.source, event.customer_key, known, changes)
+    if event.partner_key is not None and person.customer is None:
+        # A partner's name alone makes a customer known under its provider's id.
+        return replace(person, customer=_customer(event.provider_customer_key, known, changes))
+    return person
+
+
+def _claim_customer(seen: CustomerSeen, claims: dict[str, list[Claim]], changes: Changes) -> None:
+    if seen.partner_key is not None:
+        subject = ids.provider_customer_subject(seen.provider, seen.provider_customer_key)
+        said_at = seen.source.occurred_at
+        claim = Claim(subject, seen.partner_key, seen.member_key, said_at, cause_of(seen), seen.attributed_at)
+        add_claim(claim, claims, changes)
+
+
+def _described(person: ProviderCustomer, seen: CustomerSeen) -> ProviderCustomer:
+    """The newest description wins; a deletion stays, whatever comes late."""
+    at = seen.source.occurred_at
+    person = replace(
+        person,
+        deleted=person.deleted or seen.deleted,
+        created_at=min(seen.created_at or at, person.created_at or seen.created_at or at),
+        described_at=min(at, person.described_at or at),
+    )
+    if person.source is not None and seen.source <= person.source:
+        return person
+    return replace(
+        person, source=seen.source, email=seen.email, name=seen.name, country=seen.country, metadata=seen.metadata
+    )
+
+
+def _described_since(before: ProviderCustomer, after: ProviderCustomer, seen: CustomerSeen) -> datetime | None:
+    """From when on rules may read something else of the customer; the first word holds from ever."""
+    if before.described_at != after.described_at or before.created_at != after.created_at:
+        return BEGINNING
+    if before.source == seen.source or (before.source != after.source and _said(before) == _said(after)):
+        return None
+    return seen.source.occurred_at
+
+
+def _touch_described(
+    described: Mapping[ProviderCustomerKey, tuple[datetime, str]],
+    people: Mapping[ProviderCustomerKey, ProviderCustomer],
+    changes: Changes,
+) -> None:
+    """What is said of a customer under one name is known of it under all."""
+    for place, (since, cause) in described.items():
+        customer = people[place].customer
+        for other, person in people.items() if customer is not None else ():
+            if person.customer == customer:
+                note_earliest(changes.touched.customers, other, since, cause)
+        note_earliest(changes.touched.customers, place, since, cause)
+
+
+def _said(person: ProviderCustomer) -> tuple[object, ...]:
+    return person.email, person.country, person.metadata
+
+
+def _linked(
+    person: ProviderCustomer, source: Source, company_key: str, known: Known, changes: Changes
+) -> ProviderCustomer:
+    """By the newest word on whose it is."""
+    if person.link_source is not None and source <= person.link_source:
+        return person
+    return replace(person, link_source=source, customer=_customer(company_key, known, changes))
+
+
+def _customer(company_key: str, known: Known, changes: Changes) -> str:
+    """The key of our customer. What a provider says of it stays with the provider's: there the newest word wins."""
+    by_company_key = (c.key for c in known.customers.values() if c.customer_key == company_key)
+    key = next(by_company_key, None) or ids.customer_key(company_key)
+    if key not in known.customers and key not in changes.customers:
+        changes.customers[key] = Customer(key, company_key)
+    return key
+
+
+def add_claim(claim: Claim, claims: dict[str, list[Claim]], changes: Changes) -> bool:
+    """Note what was said of a subject; False: it was known. What says so again with other words replaces itself."""
+    said = claims.setdefault(claim.subject, [])
+    if claim in said:
+        return False
+    claims[claim.subject] = [c for c in said if c.cause != claim.cause] + [claim]
+    changes.claims.append(claim)
+    return True
+
+
+def _histories(
+    people: Iterable[ProviderCustomer], claims: Mapping[str, Sequence[Claim]], lookback: timedelta
+) -> dict[str, tuple[Attribution, ...]]:
+    """Each customer's attributions, from what was said of it under any of its names."""
+    said: dict[str, list[Claim]] = {}
+    for person in people:
+        if person.customer is not None:
+            subject = ids.provider_customer_subject(person.provider, person.key)
+            own = ids.customer_subject(person.customer)
+            said.setdefault(person.customer, list(claims.get(own, ()))).extend(claims.get(subject, ()))
+    return {customer: attributions(spoken, lookback) for customer, spoken in said.items()}
+
+
+def _joined_or_left(known: Known, people: Mapping[tuple[str, str], ProviderCustomer]) -> set[str]:
+    """Our customers that a provider's customer has just been linked to, or taken from."""
+    moved: set[str | None] = set()
+    for place, person in people.items():
+        earlier = known.provider_customers.get(place)
+        was = earlier.customer if earlier is not None else None
+        if was != person.customer:
+            moved |= {was, person.customer}
+    return {customer for customer in moved if customer is not None}
+
+
+def _touch_moved(
+    known: Known,
+    people: Mapping[tuple[str, str], ProviderCustomer],
+    causes: Mapping[str, str],
+    histories: tuple[Mapping[str, tuple[Attribution, ...]], Mapping[str, tuple[Attribution, ...]]],
+    changes: Changes,
+) -> None:
+    """Customers whose partner changed from some moment on, and those that were linked just now."""
+    before, after = histories
+    joined = _joined_or_left(known, people)
+    for customer in joined:
+        changes.touched.moved.setdefault(customer, causes[customer])
+    for place, person in people.items():
+        if person.customer is None or person.customer not in causes:
+            continue
+        cause = causes[person.customer]
+        if person.customer in joined:
+            # Even where nobody is attributed: a subscription may have a partner of its own. And whoever has
+            # another name now has other payments before each payment.
+            note_earliest(changes.touched.customers, place, BEGINNING, cause)
+            continue
+        since = first_difference(before.get(person.customer, ()), after.get(person.customer, ()))
+        if since is not None:
+            note_earliest(changes.touched.customers, place, since, cause)

@@ -1,0 +1,1 @@
+"""What the company itself states through the API: written down as documents, read back as facts."""
