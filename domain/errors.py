@@ -2,6 +2,8 @@
 
 AttributionError
 ├── Rejected       the caller is wrong: answer 4xx, never try again
+│   ├── Missing        what is asked for is not there
+│   └── Conflict       what is there says otherwise
 ├── TryLater       the world is not ready: postpone, try again
 └── CannotProcess  today's code will never manage it: dead letter now
     └── Unreadable     the body is not what its type promises
@@ -18,6 +20,14 @@ class Rejected(AttributionError):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class Missing(Rejected):
+    """The thing that the caller wants to see or change is not there."""
+
+
+class Conflict(Rejected):
+    """Something that is there already stands against it; the message names it."""
 
 
 class TryLater(AttributionError):

@@ -66,7 +66,7 @@ _FORMS = ("current", "previous", "rolling", "after", "before", "between")
 #: Months and days of one of each unit a span may be written in.
 _SPAN_UNITS: Mapping[str, tuple[int, int]] = {"days": (0, 1), "weeks": (0, 7), "months": (1, 0), "years": (12, 0)}
 _SPAN_DAYS_MAX = 36_500
-_MOMENT_MS_MAX = 32_503_680_000_000
+MOMENT_MS_MAX = 32_503_680_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -143,7 +143,7 @@ def render_span(span: Span) -> dict[str, int]:
 
 def parse_moment(value: object, path: str, problems: Problems) -> datetime | None:
     """Epoch milliseconds as an aware UTC datetime; None after noting what is wrong."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOMENT_MS_MAX:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOMENT_MS_MAX:
         problems.add(path, "must be a time in epoch milliseconds, such as 1767225600000")
         return None
     if 10**9 <= value < 10**10:

@@ -33,6 +33,7 @@ def make_engine(
     application_name: str,
     pool_size: int = 5,
     statement_timeout_s: float | None = None,
+    lock_timeout_s: float | None = None,
     connect_timeout_s: int = 5,
     pre_ping: bool = True,
 ) -> Engine:
@@ -43,8 +44,9 @@ def make_engine(
     """
     address = make_url(url)
     options = [str(address.query.get("options", "")), "-c timezone=UTC"]
-    if statement_timeout_s is not None:
-        options.append(f"-c statement_timeout={round(statement_timeout_s * 1000)}")
+    for name, limit_s in (("statement_timeout", statement_timeout_s), ("lock_timeout", lock_timeout_s)):
+        if limit_s is not None:
+            options.append(f"-c {name}={round(limit_s * 1000)}")
     return create_engine(
         address,
         pool_size=pool_size,

@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     match_customers_by_email: Annotated[bool, Field(description="true or false")] = False
     stripe_mode: Annotated[Literal["any", "live", "test"], Field(description="any, live or test")] = "any"
 
+    api_requests_per_minute: Annotated[int, Field(ge=1, description="a whole number of requests, such as 6000")] = 6000
+
     #: auto: text on a terminal, JSON otherwise. `attribution up` on a terminal sets it for what it starts.
     log_format: Annotated[Literal["auto", "text", "json"], Field(description="auto, text or json")] = "auto"
 

@@ -7,11 +7,11 @@ import structlog
 
 from infra.broker import Wake
 from infra.database import make_engine
+from infra.health import health_of
 from infra.settings import Settings
 from webhooks.answers import Send
 from webhooks.batcher import FLUSHERS, Batcher, BatchReport
 from webhooks.doors import doors_of
-from webhooks.health import health_of
 from webhooks.inbox_writer import InboxWriter, connections_of
 from webhooks.metrics import Metrics
 from webhooks.reading import Receive

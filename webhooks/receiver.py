@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
+from infra.health import Health
 from webhooks.answers import ACCEPTED, DUPLICATE, GET_ONLY, Answer, Send, plain, refusal
 from webhooks.batcher import Batcher, Stored
 from webhooks.doors import Admit, Door, Headers, TurnedAway
-from webhooks.health import Health
 from webhooks.metrics import Metrics
 from webhooks.reading import BODY_BYTES_MAX, ClientGone, InFlight, Receive, read_body
 from webhooks.refusal_log import RefusalLog

@@ -1,11 +1,13 @@
 """Every table, declared once; migrations must equal this (`alembic check`)."""
 
+from infra.tables.access import api_keys, audit_log, idempotent_answers, member_tokens, people
 from infra.tables.columns import metadata
 from infra.tables.commissions import commission_entries, commissions
 from infra.tables.customers import claims, customer_descriptions, customers, provider_customers
 from infra.tables.inbox import inbox
 from infra.tables.payments import payment_links, reversals, standings, transaction_lines, transactions
 from infra.tables.program import (
+    partner_members,
     partner_versions,
     partners,
     product_book,
@@ -19,16 +21,22 @@ from infra.tables.program import (
 from infra.tables.subscriptions import product_history, products, subscription_snapshots
 
 __all__ = (
+    "api_keys",
+    "audit_log",
     "claims",
     "commission_entries",
     "commissions",
     "customer_descriptions",
     "customers",
+    "idempotent_answers",
     "inbox",
+    "member_tokens",
     "metadata",
+    "partner_members",
     "partner_versions",
     "partners",
     "payment_links",
+    "people",
     "product_book",
     "product_book_aliases",
     "product_book_names",

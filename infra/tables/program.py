@@ -38,6 +38,18 @@ partner_versions = Table(
     Column("metadata", JSONB, nullable=False, server_default="{}"),
 )
 
+#: People of a partner. A member that was removed stays, for what it earned names it.
+partner_members = Table(
+    "partner_members",
+    metadata,
+    Column("partner_key", Text, ForeignKey("partners.partner_key"), primary_key=True),
+    Column("member_key", Text, primary_key=True),
+    Column("name", Text),
+    Column("email", Text),
+    at("created_at", server_default=func.now()),
+    at("removed_at", nullable=True),
+)
+
 product_book = Table(
     "product_book",
     metadata,

@@ -1,4 +1,4 @@
-"""Readiness: whether a delivery accepted now could be committed. Asked of the database at most once a second."""
+"""Readiness: whether work accepted now could be committed. Asked of the database at most once a second."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ class Health:
         self.stopping = False
 
     async def problem(self) -> str | None:
-        """What stands against taking deliveries, or None. Answers within `ANSWER_WITHIN_S`."""
+        """What stands against taking requests, or None. Answers within `ANSWER_WITHIN_S`."""
         if self.stopping:
             return STOPPING
         if time.monotonic() - self._answered_s < _REMEMBERED_S:

@@ -1,0 +1,117 @@
+"""The management API as one application, wired from the settings. Routers are the modules of `dashboard.api`."""
+
+import hashlib
+import importlib
+import pkgutil
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import structlog
+from fastapi import FastAPI
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Match
+
+from dashboard import api, documents
+from dashboard.answers import handle_errors, refused
+from dashboard.edge import Edge
+from dashboard.rate_limits import RateLimits
+from dashboard.visits import Rooms
+from infra.clock import Clock, system_clock
+from infra.database import make_engine
+from infra.health import Health, health_of
+from infra.settings import Settings
+
+PREFIX = "/api/v2"
+#: Also how many requests are worked on at once.
+CONNECTIONS = 10
+_STATEMENT_TIMEOUT_S = 15
+_LOCK_TIMEOUT_S = 5
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_log = structlog.get_logger()
+
+
+def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+    """The application. Needs `database_url` and `redis_url`."""
+    assert settings.database_url is not None, "checked by whoever starts the process"
+    assert settings.redis_url is not None, "checked by whoever starts the process"
+    engine = make_engine(
+        settings.database_url,
+        application_name="dashboard",
+        pool_size=CONNECTIONS,
+        statement_timeout_s=_STATEMENT_TIMEOUT_S,
+        lock_timeout_s=_LOCK_TIMEOUT_S,
+    )
+    asking = make_engine(settings.database_url, application_name="dashboard-health", pool_size=1, connect_timeout_s=3)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        limits = RateLimits(settings.redis_url or "", settings.api_requests_per_minute)
+        app.state.rooms = Rooms(settings, engine, limits, clock, anyio.Semaphore(CONNECTIONS))
+        _log.info("dashboard.started")
+        yield
+        engine.dispose()
+        asking.dispose()
+        _log.info("dashboard.stopped")
+
+    app = FastAPI(
+        title=documents.TITLE,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.health = health_of(asking)
+    app.state.methods_at = lambda scope: _methods_at(app, scope)
+    app.add_middleware(Edge)
+    handle_errors(app)
+    for module in pkgutil.iter_modules(api.__path__):
+        app.include_router(importlib.import_module(f"{api.__name__}.{module.name}").router, prefix=PREFIX)
+    _add_documents(app)
+    _add_health(app, app.state.health)
+    return app
+
+
+def _methods_at(app: FastAPI, scope: Mapping[str, Any]) -> list[str]:
+    """The methods that a path has."""
+    found = []
+    for method in _METHODS:
+        asked = {**scope, "method": method}
+        if any(route.matches(asked)[0] is Match.FULL for route in app.routes):
+            found.append(method)
+    return found
+
+
+def _add_documents(app: FastAPI) -> None:
+    style = b64encode(hashlib.sha256(documents.STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{style}'; frame-ancestors 'none'"
+
+    @app.get("/api/openapi.json", include_in_schema=False)
+    def description() -> Response:
+        return JSONResponse(app.openapi())
+
+    @app.get("/api/docs", include_in_schema=False)
+    def page() -> Response:
+        return HTMLResponse(documents.page(app.openapi()), headers={"content-security-policy": policy})
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = documents.describe(app)
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _add_health(app: FastAPI, health: Health) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def alive() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def ready() -> Response:
+        problem = await health.problem()
+        return PlainTextResponse("ready\n") if problem is None else refused(503, problem)

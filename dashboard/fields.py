@@ -1,0 +1,78 @@
+"""Kinds of values that bodies and queries hold: refused by name where one does not fit."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+
+from domain.errors import Rejected
+from domain.money import parse_currency
+from domain.problems import UNSTORABLE, Problems, is_storable
+from domain.windows import MOMENT_MS_MAX, parse_moment
+
+#: PostgreSQL's bigint holds more; no amount of money does.
+AMOUNT_MAX = 10**15
+
+
+def _storable(value: str) -> str:
+    if not is_storable(value):
+        raise ValueError(UNSTORABLE)
+    return value
+
+
+def _currency(value: str) -> str:
+    try:
+        return parse_currency(value, "currency")
+    except Rejected as error:
+        raise ValueError(str(error)) from None
+
+
+#: A key, ours or theirs, as it is.
+Key = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_storable)]
+#: A name or another short text, without the white space around it.
+ShortText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)
+]
+LongText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(_storable)
+]
+Email = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=320, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$"),
+    AfterValidator(_storable),
+]
+#: ISO 3166, two letters, upper case.
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Milliseconds = Annotated[StrictInt, Field(ge=0, le=MOMENT_MS_MAX, description="Epoch milliseconds.")]
+#: The same in a query, where everything is text.
+QueryMilliseconds = Annotated[int, Field(ge=0, le=MOMENT_MS_MAX, description="Epoch milliseconds.")]
+Amount = Annotated[StrictInt, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Minor units.")]
+Currency = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z]{3}$"), AfterValidator(_currency), Field(description="ISO 4217.")
+]
+Flag = StrictBool
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_storable)],
+        Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)],
+    ],
+    Field(max_length=50),
+]
+
+
+class Body(BaseModel):
+    """A request's body: unknown fields are refused, and which were sent can be told (`sent`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def sent(self) -> dict[str, Any]:
+        """The fields that were sent, null ones included, as plain values."""
+        return self.model_dump(exclude_unset=True)
+
+
+def moment(value: int | None, field: str) -> datetime | None:
+    """A moment of epoch milliseconds."""
+    problems = Problems()
+    read = None if value is None else parse_moment(value, field, problems)
+    problems.raise_any()
+    return read

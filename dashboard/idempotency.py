@@ -1,0 +1,98 @@
+"""Idempotency-Key: the same key and request, the same answer, whatever happened to the first one on its way back.
+
+An answer is kept in the transaction that did the work, for a day, and only where the work was done: a request that
+was refused changed nothing and is judged anew. Whoever sends a key that is being worked on waits for its answer.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domain.errors import Conflict, Rejected
+from infra.retries import LOCK_NOT_AVAILABLE, sqlstate_of
+from infra.rows import fetch
+
+KEPT_FOR = timedelta(hours=24)
+KEY_LENGTH_MAX = 255
+REPLAYED = "idempotent-replayed"
+#: Old answers that one request clears away: more than it adds.
+_CLEARED_COUNT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """One request that may come again."""
+
+    actor: str
+    key: str
+    digest: bytes
+
+
+def repeatable(request: Request, body: bytes, actor: str) -> Repeatable | None:
+    """The request if it is a POST that names a key. Raises Rejected for an unusable one."""
+    key = request.headers.get("idempotency-key")
+    if request.method != "POST" or key is None:
+        return None
+    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
+        raise Rejected(f"must be 1 to {KEY_LENGTH_MAX} printable ASCII characters", "idempotency-key")
+    digest = hashlib.sha256(f"POST {request.url.path}?{request.url.query}\n".encode("utf-8", "surrogateescape") + body)
+    return Repeatable(actor, key, digest.digest())
+
+
+def earlier_answer(connection: Connection, asked: Repeatable, now: datetime) -> Response | None:
+    """The answer the same request got before. Waits for one that is under way. Raises Conflict for another request."""
+    lock = int.from_bytes(hashlib.sha256(f"{asked.actor}\n{asked.key}".encode()).digest()[:8], "big", signed=True)
+    try:
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": lock})
+    except OperationalError as error:
+        if sqlstate_of(error) != LOCK_NOT_AVAILABLE:
+            raise
+        raise Conflict("a request with this Idempotency-Key is still being worked on; send it again later") from None
+    found = fetch(
+        connection,
+        "select * from idempotent_answers where actor = :actor and idempotency_key = :key and created_at > :since",
+        actor=asked.actor,
+        key=asked.key,
+        since=now - KEPT_FOR,
+    )
+    if not found:
+        return None
+    if bytes(found[0].request_digest) != asked.digest:
+        raise Conflict("this Idempotency-Key was used for another request; use a new one", "idempotency-key")
+    if found[0].answer is None:
+        raise Conflict("this request was done, and its answer held a secret that is shown once; make another one")
+    return Response(bytes(found[0].answer), found[0].status, {REPLAYED: "true"}, "application/json")
+
+
+def keep_answer(connection: Connection, asked: Repeatable, answer: Response, *, is_secret: bool, now: datetime) -> None:
+    """Keep what is about to be answered, and clear some of what is too old."""
+    connection.execute(
+        text("""
+            with cleared as (
+                delete from idempotent_answers where (actor, idempotency_key) in (
+                    select actor, idempotency_key from idempotent_answers where created_at <= :until
+                    and (actor, idempotency_key) <> (:actor, :key)
+                    order by created_at limit :count for update skip locked
+                )
+            )
+            insert into idempotent_answers (actor, idempotency_key, request_digest, status, answer, created_at)
+            values (:actor, :key, :digest, :status, :answer, :now)
+            on conflict (actor, idempotency_key) do update set request_digest = excluded.request_digest,
+                status = excluded.status, answer = excluded.answer, created_at = excluded.created_at
+        """),
+        {
+            "actor": asked.actor,
+            "key": asked.key,
+            "digest": asked.digest,
+            "status": answer.status_code,
+            "answer": None if is_secret else bytes(answer.body),
+            "until": now - KEPT_FOR,
+            "count": _CLEARED_COUNT,
+            "now": now,
+        },
+    )

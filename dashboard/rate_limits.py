@@ -1,0 +1,56 @@
+"""How often one caller may ask, counted in Redis for all processes together; without Redis, nobody is turned away."""
+
+import math
+import time
+from collections.abc import Callable
+
+import redis
+import structlog
+from limits import RateLimitItemPerMinute
+from limits.storage import RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+#: Requests without working credentials that one address may make in a minute.
+REFUSED_PER_MINUTE = 120
+
+_ANSWERS_WITHIN_S = 0.25
+#: After Redis failed, it is left alone for a while: every request would wait for it.
+_LEFT_ALONE_S = 5.0
+
+_log = structlog.get_logger()
+
+
+class RateLimits:
+    """May be asked from any thread. `clock` gives seconds that never go back."""
+
+    def __init__(self, redis_url: str, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        pool = redis.ConnectionPool.from_url(
+            redis_url, socket_timeout=_ANSWERS_WITHIN_S, socket_connect_timeout=_ANSWERS_WITHIN_S, protocol=2
+        )
+        storage = RedisStorage("redis://", connection_pool=pool, key_prefix="api-limits")
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._of_callers = RateLimitItemPerMinute(per_minute)
+        self._of_strangers = RateLimitItemPerMinute(REFUSED_PER_MINUTE)
+        self._clock = clock
+        self._ask_again_s = float("-inf")
+
+    def wait_of_caller(self, actor: str) -> int | None:
+        """Count one request of a known caller: None to let it in, else seconds to wait."""
+        return self._hit(self._of_callers, "caller", actor)
+
+    def wait_of_stranger(self, address: str) -> int | None:
+        """Count one request without working credentials: None, or seconds to wait."""
+        return self._hit(self._of_strangers, "stranger", address)
+
+    def _hit(self, item: RateLimitItemPerMinute, kind: str, who: str) -> int | None:
+        if self._clock() < self._ask_again_s:
+            return None
+        try:
+            if self._limiter.hit(item, kind, who):
+                return None
+            reset_at = self._limiter.get_window_stats(item, kind, who).reset_time
+        except (redis.RedisError, OSError) as error:
+            self._ask_again_s = self._clock() + _LEFT_ALONE_S
+            _log.warning("rate_limits.suspended", error=type(error).__name__, for_s=_LEFT_ALONE_S)
+            return None
+        return max(1, min(60, math.ceil(reset_at - time.time())))

@@ -1,0 +1,85 @@
+"""What holds for every route: who is let in, what is refused how, and what every answer carries."""
+
+import httpx
+import pytest
+
+from tests.dashboard.running import Api, DashboardProcess
+
+ENTRY = {"name": "Inbox", "external_key": "prod_inbox"}
+
+
+def test_nobody_is_let_in_without_a_working_key(api: Api, dashboard: DashboardProcess) -> None:
+    """No credentials, an unknown key, a wrong secret, a bearer token and nonsense all get the same 401."""
+    public, _ = api.client.auth._auth_header, None  # type: ignore[union-attr]
+    answers = [
+        httpx.get(f"{dashboard.url}/api/v2/product_book", headers=headers)
+        for headers in (
+            {},
+            {"Authorization": "Basic " + "A" * 40},
+            {"Authorization": str(public)[:-4] + "AAA="},
+            {"Authorization": "Bearer mem_x"},
+            {"Authorization": "Basic"},
+        )
+    ]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.text for answer in answers}) == 1
+    assert answers[0].json() == {
+        "message": "the credentials are missing or do not open this",
+        "status": 401,
+        "errors": [],
+    }
+    assert answers[0].headers["www-authenticate"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("DELETE", "/product_book", 405), ("GET", "/product_book/pbook_none", 404)],
+)
+def test_what_is_not_there_is_said_in_the_common_form(api: Api, method: str, path: str, status: int) -> None:
+    """Unknown paths, methods and keys are answered as documents with a message."""
+    document = api.call(method, path, status)
+    assert set(document) == {"message", "status", "errors"}
+
+
+def test_a_path_says_which_methods_it_has(api: Api) -> None:
+    """405 names all methods of the path."""
+    assert api.client.delete("/product_book").headers["allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b'{"a":' * 100_000, "application/json", 400),
+        (b'{"name": "\\ud800"}', "application/json", 400),
+        (b'{"name": ' + b"9" * 10_000 + b"}", "application/json", 400),
+        (b"\xff\xfe", "application/json", 400),
+        (b"{}", "text/plain", 415),
+        (b" " * (1024 * 1024 + 1), "application/json", 413),
+        (b"", "application/json", 400),
+        (b"[]", "application/json", 400),
+    ],
+    ids=["cut", "deep_list", "deep_object", "surrogate", "digits", "no_utf8", "text", "large", "none", "list"],
+)
+def test_an_unreadable_body_is_the_callers_mistake(api: Api, content: bytes, kind: str, status: int) -> None:
+    """Whatever bytes come as a body, the answer is a refusal and never a fault."""
+    document = api.call("POST", "/product_book", status, content=content, headers={"Content-Type": kind})
+    assert set(document) == {"message", "status", "errors"}
+
+
+def test_every_mistake_is_named_at_once(api: Api) -> None:
+    """Unknown fields, wrong types and missing fields come back together, each with its path."""
+    refusal = api.post("/product_book", {"aliases": ["a", 7], "colour": "red", "archived": "yes"}, 400)
+    assert {each["field"] for each in refusal["errors"]} == {"name", "aliases[1]", "colour", "archived"}
+
+
+def test_a_repeated_key_gets_the_same_answer_once_done(api: Api) -> None:
+    """The same Idempotency-Key and body get the first answer, byte for byte; another body gets 409."""
+    headers = {"Idempotency-Key": "once"}
+    first = api.client.post("/product_book", json=ENTRY, headers=headers)
+    again = api.client.post("/product_book", json=ENTRY, headers=headers)
+    assert (first.status_code, first.content) == (again.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+    assert "Idempotency-Key" in api.post("/product_book", {**ENTRY, "name": "Other"}, 409, **headers)["message"]
