@@ -171,12 +171,12 @@ class _VisitRoute(APIRoute):
         raise Unauthorized(self.challenge)
 
 
-class _ManagerRoute(_VisitRoute):
+class _KeyRoute(_VisitRoute):
     identify = staticmethod(access.caller_of)
     challenge = access.BASIC_CHALLENGE
 
 
-class _MemberRoute(_VisitRoute):
+class _TokenRoute(_VisitRoute):
     identify = staticmethod(access.partner_member_of)
     challenge = access.BEARER_CHALLENGE
 
@@ -245,7 +245,7 @@ def manager_routes(prefix: str, tag: str) -> APIRouter:
     """A router for programs with an API key."""
     scheme = HTTPBasic(scheme_name="api_key", description="Public key and secret key.", auto_error=False)
     return APIRouter(
-        prefix=prefix, tags=[tag], route_class=_ManagerRoute, responses=REFUSALS, dependencies=[Security(scheme)]
+        prefix=prefix, tags=[tag], route_class=_KeyRoute, responses=REFUSALS, dependencies=[Security(scheme)]
     )
 
 
@@ -253,5 +253,5 @@ def member_routes(prefix: str, tag: str) -> APIRouter:
     """A router for members of partners with a token."""
     scheme = HTTPBearer(scheme_name="member_token", description="Token of one member.", auto_error=False)
     return APIRouter(
-        prefix=prefix, tags=[tag], route_class=_MemberRoute, responses=REFUSALS, dependencies=[Security(scheme)]
+        prefix=prefix, tags=[tag], route_class=_TokenRoute, responses=REFUSALS, dependencies=[Security(scheme)]
     )
