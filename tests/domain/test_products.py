@@ -185,8 +185,8 @@ _PRODUCTS = ("chat", "inbox", "base")
 _some_products = st.lists(st.sampled_from(_PRODUCTS), max_size=3, unique=True).map(lambda found: tuple(sorted(found)))
 _snapshots = st.builds(
     lambda second, status, on, rank, ended, missing, was, had, version: seen(
-        second, status, *on, rank=2 if ended else rank, ended=ended, absorbing=ended and not version,
-        items_missing=missing, was=was, was_products=had, version=version,
+        second, status, *on, rank=2 if ended else rank, ended=ended, items_missing=missing, was=was, was_products=had,
+        version=version,
     ),
     st.integers(0, 6),
     st.sampled_from(list(ProductStatus)),
@@ -196,10 +196,21 @@ _snapshots = st.builds(
     st.sampled_from([False] * 4 + [True]),
     st.none() | st.sampled_from(list(ProductStatus)),
     st.none() | _some_products,
-    st.sampled_from([0] * 6 + [1, 2, 3]),
+    st.integers(1, 4),
 )  # fmt: skip
-_facts = st.lists(_snapshots, max_size=8).map(
-    lambda found: [replace(s, source=replace(s.source, event_key=f"evt_{n}")) for n, s in enumerate(found)]
+
+
+def _told(found: list[SubscriptionSeen], *, numbered: bool) -> list[SubscriptionSeen]:
+    """As one provider tells them: it numbers all of them, and then no end absorbs, or none."""
+    return [
+        replace(s, absorbing=s.absorbing and not numbered,
+                source=replace(s.source, event_key=f"evt_{n}", version=s.source.version if numbered else 0))
+        for n, s in enumerate(found)
+    ]  # fmt: skip
+
+
+_facts = st.builds(
+    lambda found, numbered: _told(found, numbered=numbered), st.lists(_snapshots, max_size=8), st.booleans()
 )
 _evidence = st.lists(
     st.builds(lambda s, p, r: paid(s, p, recurring=r), st.integers(0, 6), st.sampled_from(_PRODUCTS), st.booleans()),

@@ -46,6 +46,25 @@ APART = {
     "ranges": [("line.quantity", "between", [1, 3]), ("line.quantity", "between", [4, 6])],
     "a number and a bound": [("line.quantity", "is_any_of", [1, 2]), ("line.quantity", "gt", 2)],
     "a number and an upper bound": [("line.quantity", "is_any_of", [5, 6]), ("line.quantity", "lte", 4)],
+    "the narrower of two lower bounds": [
+        ("line.quantity", "gt", 4),
+        ("line.quantity", "gte", 4),
+        ("line.quantity", "lte", 4),
+    ],
+    "the narrower of two lower bounds, told last": [
+        ("line.quantity", "gte", 4),
+        ("line.quantity", "gt", 4),
+        ("line.quantity", "lte", 4),
+    ],
+    "the narrower of two upper bounds": [
+        ("line.quantity", "lt", 4),
+        ("line.quantity", "lte", 4),
+        ("line.quantity", "gte", 4),
+    ],
+    "amounts of one currency": [
+        ("line.amount", "gt", {"amount": 500, "currency": "usd"}),
+        ("line.amount", "lte", {"amount": 500, "currency": "usd"}),
+    ],
     "amounts": [("line.amount", "gt", 500), ("line.amount", "lte", 500)],
     "currencies": [("transaction.currency", "is_any_of", ["usd"]), ("transaction.currency", "is_any_of", ["eur"])],
     "an amount in another currency": [
@@ -69,6 +88,11 @@ APART = {
     ],
 }
 TOGETHER = {
+    "a name and its start": [("product.name", "is_any_of", ["Inbox"]), ("product.name", "starts_with", "In")],
+    "a name and its end": [("product.name", "is_any_of", ["Inbox"]), ("product.name", "ends_with", "ox")],
+    "a number and its bounds": [("line.quantity", "is_any_of", [4]), ("line.quantity", "between", [4, 4])],
+    "two lower bounds": [("line.quantity", "gte", 5), ("line.quantity", "between", [1, 5])],
+    "two upper bounds": [("line.quantity", "lte", 5), ("line.quantity", "between", [5, 9])],
     "overlapping names": [("product.name", "is_any_of", ["Inbox", "A"]), ("product.name", "is_any_of", ["Inbox", "B"])],
     "tags, of which a partner has many": [("partner.tags", "is_any_of", ["a"]), ("partner.tags", "is_any_of", ["b"])],
     "none of and not set": [("partner.group", "is_none_of", ["gold"]), ("partner.group", "is_not_set")],
@@ -99,8 +123,18 @@ TOGETHER = {
 def test_what_contradicts_itself_cannot_hold(conditions: list[tuple[Any, ...]]) -> None:
     """Neither as one rule nor as two on the same thing."""
     assert not can_hold(rule(*conditions), ZONE)
-    assert not can_both_hold(rule(conditions[0]), rule(conditions[1]), ZONE)
+    assert not can_both_hold(rule(*conditions[:-1]), rule(conditions[-1]), ZONE)
     assert can_hold(rule(*conditions, word="any"), ZONE)
+
+
+def test_days_are_the_programs() -> None:
+    """In Berlin March begins at 23:00 UTC, so there a moment after that is not before March; in UTC it is."""
+    march = ("transaction.created", "within", {"before": "2026-03-01"})
+    late = ("transaction.created", "within", {"after": 1772319600000})
+    berlin = ZoneInfo("Europe/Berlin")
+    assert can_hold(rule(march, late), ZONE) and can_both_hold(rule(march), rule(late), ZONE)
+    assert not can_hold(rule(march, late), berlin)
+    assert not can_both_hold(rule(march), rule(late), berlin)
 
 
 @pytest.mark.parametrize("conditions", TOGETHER.values(), ids=TOGETHER)
@@ -123,6 +157,16 @@ IMPLIED = [
     (("line.quantity", "lte", 4), ("line.quantity", "lte", 5), True),
     (("line.quantity", "lte", 5), ("line.quantity", "lte", 4), False),
     (("line.amount", "gte", 500), ("line.amount", "gte", 400), True),
+    (
+        ("line.amount", "lt", {"amount": 4, "currency": "usd"}),
+        ("line.amount", "lt", {"amount": 5, "currency": "usd"}),
+        True,
+    ),
+    (
+        ("line.amount", "lt", {"amount": 4, "currency": "usd"}),
+        ("line.amount", "lt", {"amount": 5, "currency": "eur"}),
+        False,
+    ),
     (("line.amount", "gte", {"amount": 5, "currency": "usd"}), ("line.amount", "gte", 4), False),
     (("customer.age", "older_than", {"days": 5}), ("customer.age", "older_than", {"days": 5}), True),
     (("customer.age", "gt", {"days": 5}), ("customer.age", "gt", {"days": 4}), False),
@@ -172,6 +216,10 @@ def test_the_currencies_a_rule_asks_for() -> None:
     assert currencies_asked(rule(dollars, euros, word="any")) == frozenset({"usd", "eur"})
     assert currencies_asked(rule(dollars, ("line.quantity", "gt", 1), word="any")) is None
     assert currencies_asked(parse_rule(None)) is None
+    range_of_euros = ("transaction.amount", "between", [{"amount": 1, "currency": "eur"}] * 2)
+    assert currencies_asked(rule(range_of_euros)) == frozenset({"eur"})
+    assert currencies_asked(rule(("customer.revenue", "gt", {"amount": 1, "currency": "eur"}))) == frozenset({"eur"})
+    assert currencies_asked(rule(("product.amount", "gt", {"amount": 1, "currency": "eur"}))) is None
     assert Money(1, "eur") in {each.expected for each in conditions_in(rule(euros))}
 
 
@@ -183,3 +231,31 @@ def test_too_many_ways_are_left_open() -> None:
     assert can_hold(many, ZONE)
     assert not implies(many, rule(("line.quantity", "is_set")))
     assert implies(many, many)
+
+
+def choices(count: int) -> dict[str, Any]:
+    """A rule with so many ways to hold."""
+    return {"any": [{"field": "line.quantity", "op": "gt", "value": number} for number in range(count)]}
+
+
+WAYS = {
+    "a choice": (choices(64), choices(65)),
+    "choices together": ({"all": [choices(8), choices(8)]}, {"all": [choices(5), choices(13)]}),
+    "a choice of choices": (
+        {"any": [{"all": [choices(4), choices(8)]}, choices(32)]},
+        {"any": [{"all": [choices(4), choices(8)]}, choices(33)]},
+    ),
+    "a choice inside where": (
+        {"field": "line.quantity", "op": "is_set", "where": choices(64)},
+        {"field": "line.quantity", "op": "is_set", "where": choices(65)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("most", "more"), WAYS.values(), ids=WAYS)
+def test_sixty_four_ways_are_looked_at(most: dict[str, Any], more: dict[str, Any]) -> None:
+    """Of a rule with 64 ways to hold it is known what each implies; with one more it is left open."""
+    wanted = rule(("line.quantity", "is_set"))
+    assert implies(parse_rule(most), wanted)
+    assert not implies(parse_rule({"all": [more, choices(1)]}), wanted)
+    assert not implies(wanted, parse_rule({"any": [{"field": "line.quantity", "op": "is_set"}, more]}))

@@ -79,11 +79,19 @@ MISTAKE_TABLE = """
 {"field": "customer.created", "op": "within", "value": {"after": "1.3.2026"}}   rules.value.after  not a day
 {"field": "customer.created", "op": "within", "value": {"after": "20260301"}}   rules.value.after  not a day
 {"field": "customer.created", "op": "within", "value": {"after": "2026-02-30"}}  rules.value.after  not a day
+{"field": "customer.created", "op": "within", "value": {"after": "1969-12-31"}}  rules.value.after  not a day
+{"field": "customer.created", "op": "within", "value": {"after": "3000-01-01"}}  rules.value.after  "3000-01-01" is not
 {"field": "customer.created", "op": "within", "value": {"before": 1767225600}}  rules.value.before  looks like seconds
 {"field": "customer.created", "op": "within", "value": {"before": -1}}          rules.value.before  epoch milliseconds
 {"field": "customer.created", "op": "within", "value": {"between": ["2026-01-01"]}}   rules.value.between  list of two
 {"field": "partner.joined", "op": "within", "value": {"between": ["2026-01-02", "2026-01-01"]}} rules.value.between must
+{"field": "partner.joined", "op": "within", "value": {"between": ["2026-01-01", "soon"]}}   rules.value.between[1] not
+{"field": "partner.joined", "op": "within", "value": {"between": ["soon", "2026-01-01"]}}   rules.value.between[0] not
 {"field": "customer.created", "op": "within", "value": {"between": ["2026-01-02", 5]}}  rules.value.between  one of each
+{"field": "line.amount", "op": "gt", "value": true}         rules.value   must be a whole number of minor units
+{"field": "line.amount", "op": "between", "value": [6, 5]}  rules.value   must have the least first
+{"field": "customer.age", "op": "between", "value": [{"days": 9}, {"days": 8}]}   rules.value   the least first
+{"field": "customer.age", "op": "between", "value": [{"months": 2}, {"months": 1}]}   rules.value   the least first
 {"field": "product.name", "op": "is_set", "vlaue": 1}       rules         unknown key "vlaue"
 {"field": "product.name", "op": "is_set", "where": {"field": "partner.key", "op": "is_set"}}  rules.where.field  line.*
 {"field": "partner.key", "op": "is_set", "where": {"field": "line.amount", "op": "is_set"}} rules.where.field partner.*
@@ -215,6 +223,19 @@ def test_where_adds_no_object_its_event_lacks() -> None:
             {"amount": 5, "currency": "usd"},
         ),
         ({"field": "product.name", "op": "is_any_of", "value": [" Inbox", "inbox"]}, [" Inbox", "inbox"]),
+        ({"field": "line.quantity", "op": "between", "value": [4, 4]}, [4, 4]),
+        ({"field": "line.amount", "op": "gt", "value": 2**63 - 1}, 2**63 - 1),
+        (
+            {"field": "customer.age", "op": "between", "value": [{"months": 1}, {"years": 1}]},
+            [{"months": 1}, {"months": 12}],
+        ),
+        (
+            {"field": "customer.age", "op": "between", "value": [{"days": 0}, {"years": 1}]},
+            [{"days": 0}, {"months": 12}],
+        ),
+        ({"field": "partner.joined", "op": "within", "value": {"current": "week"}}, {"current": "week"}),
+        ({"field": "partner.joined", "op": "within", "value": {"after": "1970-01-01"}}, {"after": "1970-01-01"}),
+        ({"field": "partner.joined", "op": "within", "value": {"before": "2999-12-31"}}, {"before": "2999-12-31"}),
         ({"field": "partner.joined", "op": "within", "value": {"previous": "quarter"}}, {"previous": "quarter"}),
         ({"field": "partner.joined", "op": "within", "value": {"rolling": {"months": 3}}}, {"rolling": {"months": 3}}),
         ({"field": "partner.joined", "op": "within", "value": {"after": "2026-03-01"}}, {"after": "2026-03-01"}),

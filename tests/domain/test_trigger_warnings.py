@@ -30,7 +30,7 @@ def trigger(key: str, *conditions: tuple[Any, ...], since: datetime = NOON, **do
 
 def said(saved: Trigger, *others: Trigger) -> list[tuple[WarningKind, str, str]]:
     """(kind, field, message) of every warning."""
-    found = warnings_for(saved, others, BOOK, PARTNERS, NOON, ZoneInfo("UTC"))
+    found = warnings_for(saved, others, BOOK, PARTNERS, NOON, ZoneInfo("Europe/Berlin"))
     return [(each.kind, each.field, each.message) for each in found]
 
 
@@ -60,7 +60,34 @@ def test_what_cannot_meet_does_not_overlap() -> None:
     flat: dict[str, Any] = {"event": "product_created", "action": FLAT}
     others = [trigger("chat", CHAT), trigger("bought", INBOX, **flat), trigger("off", INBOX, active=False)]
     assert said(trigger("new", INBOX), *others, trigger("new", INBOX)) == []
+    assert kinds(trigger("new", INBOX), *others, trigger("meets", INBOX, position=9)) == [WarningKind.OVERLAP]
     assert said(trigger("new", INBOX, active=False), trigger("old", INBOX)) == []
+
+
+def test_days_are_the_programs() -> None:
+    """In Berlin March begins at 23:00 UTC: before March and from that moment on is never, for two rules or for one."""
+    before = ("transaction.created", "within", {"before": "2026-03-01"})
+    after = ("transaction.created", "within", {"after": 1772319600000})
+    assert said(trigger("new", before), trigger("old", after)) == []
+    assert kinds(trigger("new", before, after)) == [WarningKind.UNREACHABLE]
+
+
+def test_names_are_those_of_the_day() -> None:
+    """A product that was renamed, and a group that a partner left, are unknown under their old names from then on."""
+    later = NOON + timedelta(days=31)
+    renamed = EntryName(None, "Mail"), EntryName(NOON + timedelta(days=30), "Inbox")
+    moved = PartnerVersion(None, "bronze"), PartnerVersion(NOON + timedelta(days=30), "gold")
+    book = Catalogue().with_entries([BookEntry("pbook_1", renamed, "prod_1")])
+    partners = {"ada": Partner("ada", NOON, moved)}
+    asked = trigger("new", ("product.name", "is_any_of", ["Mail"]), ("partner.group", "is_any_of", ["bronze"]))
+    found = [len(warnings_for(asked, (), book, partners, at, ZoneInfo("UTC"))) for at in (NOON, later)]
+    assert found == [0, 2]
+
+
+def test_a_name_is_reported_once_however_often_it_is_asked_for() -> None:
+    """Asked for in two places, it is one thing to look at."""
+    either = {"any": [{"field": "product.name", "op": "is_any_of", "value": ["Chat"]}] * 2}
+    assert [kind for kind, _, _ in said(trigger("new", rules=either))] == [WarningKind.UNKNOWN_NAME]
 
 
 def test_what_always_comes_second_never_pays() -> None:

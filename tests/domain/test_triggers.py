@@ -83,11 +83,29 @@ def test_every_field_of_the_document_is_kept() -> None:
     )
 
 
-@pytest.mark.parametrize("document", [LEAST, FULL])
+DRIPPING: dict[str, Any] = {
+    **LEAST,
+    "action": {
+        "type": "percent",
+        "percent": "0.0125",
+        "drip": {"delay": {"days": 14}, "cycle": {"months": 1}, "occurrences": 12, "stop_on_churn": True},
+        "limit": {"per_customer": 1, "months": 12, "amount_max": 50_000},
+    },
+}
+
+
+@pytest.mark.parametrize("document", [LEAST, FULL, DRIPPING])
 def test_a_trigger_survives_being_written_and_read(document: dict[str, Any]) -> None:
     """A trigger written as JSON and read again is equal, and null counts as left out."""
     draft = parse_trigger(document)
     assert parse_trigger(json.loads(json.dumps(render_trigger(draft)))) == draft
+
+
+def test_a_drip_and_a_limit_are_written_as_they_are_read() -> None:
+    """Every part of an action stands in its JSON, and of a limit only the parts that are set."""
+    assert render_trigger(parse_trigger(DRIPPING))["action"] == DRIPPING["action"]
+    once = {"type": "percent", "percent": "5", "limit": {"per_customer": 1}}
+    assert render_trigger(parse_trigger({**LEAST, "action": once}))["action"] == once
 
 
 MISTAKE_TABLE = """
