@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,12 +41,16 @@ class FakeStripe:
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
+#: (the fake, path, query) -> status and body.
+Truth = Callable[[FakeStripe, str, Mapping[str, str]], tuple[int, bytes]]
+
+
 @contextmanager
-def fake_stripe() -> Iterator[FakeStripe]:
-    """A running fake; its `api_base` is where to call it."""
+def fake_stripe(truth: Truth | None = None) -> Iterator[FakeStripe]:
+    """A running fake; its `api_base` is where to call it. `truth` makes it another provider's."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     fake = FakeStripe(f"http://127.0.0.1:{server.server_port}")
-    server.RequestHandlerClass = _handler(fake)
+    server.RequestHandlerClass = _handler(fake, truth or _truth)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -58,7 +62,7 @@ def fake_stripe() -> Iterator[FakeStripe]:
         server.server_close()
 
 
-def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
+def _handler(fake: FakeStripe, truth: Truth) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = urlsplit(self.path)
@@ -66,11 +70,11 @@ def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
             fake.requests.append(Request(asked.path, query, dict(self.headers.items())))
             trouble = fake.troubles.pop(0) if fake.troubles else Trouble()
             fake.stopping.wait(trouble.delay_s)
-            self._answer(trouble, *_truth(fake, asked.path, query))
+            self._answer(trouble, *truth(fake, asked.path, query))
 
         def _answer(self, trouble: Trouble, status: int, content: bytes) -> None:
             if trouble.status != 200 or trouble.body is not None:
-                status, content = trouble.status, trouble.body or _error(trouble.status)
+                status, content = trouble.status, trouble.body or error_body(trouble.status)
             try:
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(content)), **trouble.headers}.items():
@@ -90,7 +94,7 @@ def _truth(fake: FakeStripe, path: str, query: Mapping[str, str]) -> tuple[int, 
     """One page of a list as Stripe pages: `limit` objects after `starting_after`."""
     held = fake.lists.get(path)
     if held is None:
-        return 404, _error(404)
+        return 404, error_body(404)
     after = query.get("starting_after")
     start = next((index + 1 for index, entry in enumerate(held) if entry.get("id") == after), 0)
     limit = int(query.get("limit", "10"))
@@ -98,6 +102,8 @@ def _truth(fake: FakeStripe, path: str, query: Mapping[str, str]) -> tuple[int, 
     return 200, json.dumps(page).encode()
 
 
-def _error(status: int) -> bytes:
+def error_body(status: int) -> bytes:
+    """Why not, in a form that either provider's library understands."""
     kind = "invalid_request_error" if status in (400, 404) else "api_error"
-    return json.dumps({"error": {"type": kind, "message": "planned by the test"}}).encode()
+    error = {"type": kind, "message": "planned by the test", "api_error_code": "planned"}
+    return json.dumps({"error": error, **error, "http_status_code": status}).encode()

@@ -1,0 +1,238 @@
+"""Chargebee's API: what an event left out, whether an event exists, and lists to reconcile with.
+
+A token bucket keeps well below what Chargebee allows a site, for the site's other programs need some of it too.
+Nothing here waits long: what Chargebee cannot answer now is TryLater, and the inbox row carries the next attempt.
+"""
+
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import httpx
+import tenacity
+from chargebee import APIError, Chargebee
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from domain.errors import CannotProcess, TryLater
+
+#: Chargebee allows 150 requests in a minute and more, by plan.
+REQUESTS_PER_MINUTE: Final = 120
+_PAGE_LIMIT: Final = 100
+#: As many objects as any list that is read in one go may have.
+_OBJECTS_MAX: Final = 1_000_000
+#: Longer than that a request waits neither for its turn nor because Chargebee says so.
+_WAIT_S_MAX: Final = 5.0
+#: Whatever a company may call its invoices, but nothing that leads elsewhere in a path.
+_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@ +:()#-]{0,254}", re.ASCII)
+
+RawObject = dict[str, Any]
+
+
+class _Busy(TryLater):
+    """Chargebee will not answer now; `wait_s` is how long it said to wait, if it did."""
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class ChargebeeApi:
+    """One site's API with one key. Safe to share between threads."""
+
+    def __init__(
+        self,
+        api_key: str,
+        api_base: str,
+        *,
+        timeout_s: tuple[float, float] = (3.0, 10.0),
+        retries_max: int = 1,
+        requests_per_minute: int = REQUESTS_PER_MINUTE,
+    ) -> None:
+        """`api_base` is `https://<site>.chargebee.com`; `timeout_s` is (connect, read), per request."""
+        # The library logs whole answers where somebody asks for debugging.
+        logging.getLogger("chargebee").setLevel(logging.WARNING)
+        base = api_base.rstrip("/")
+        self._client = Chargebee(api_key, site=base.partition("://")[2].partition(".")[0])
+        self._client.env.connect_timeout, self._client.env.read_timeout = timeout_s
+        self._client.env.protocol = base.partition("://")[0]
+        self._client.env.api_endpoint = f"{base}/api/v2"
+        if self._client.env.protocol == "http":
+            # Loopback only, says the setting. The library asks its class, not its object, whether to speak plainly.
+            Chargebee.verify_ca_certs = False
+        self._bucket = _Bucket(requests_per_minute)
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Busy),
+            stop=tenacity.stop_after_attempt(retries_max + 1),
+            wait=_AsTold(tenacity.wait_random_exponential(multiplier=0.5, max=_WAIT_S_MAX)),
+            reraise=True,
+        )
+
+    def fetch_event(self, event_key: str) -> RawObject | None:
+        """The event as Chargebee has it; None where it has none by that id: then nobody there sent it."""
+        key = _checked(event_key)
+        answer = self._ask(f"events/{key}", lambda: self._client.Event.retrieve(key), missing_is_none=True)
+        return None if answer is None else _raw(answer.event)
+
+    def fetch_invoice_lines(self, invoice_key: str) -> list[RawObject]:
+        """Every line of an invoice, in its order.
+
+        Raises TryLater where Chargebee is out of reach, busy, failing or refuses the key, CannotProcess where it
+        knows no such invoice or the id cannot be one.
+        """
+        key = _checked(invoice_key)
+        lines: list[RawObject] = []
+        params: RawObject = {"line_items_limit": _PAGE_LIMIT}
+        while len(lines) < _OBJECTS_MAX:
+            page_params = dict(params)
+            answer = self._ask(f"invoices/{key}", lambda: self._client.Invoice.retrieve(key, page_params))  # noqa: B023
+            invoice = _raw(answer.invoice)
+            page = invoice.get("line_items")
+            if not isinstance(page, list) or not all(isinstance(line, dict) for line in page):
+                raise CannotProcess(f"Chargebee answered invoices/{key} with something other than lines")
+            lines += page
+            if not (offset := invoice.get("line_items_next_offset")):
+                return lines
+            params["line_items_offset"] = offset
+        raise CannotProcess(f"Chargebee's list of the lines of invoices/{key} has no end")
+
+    def list_events(
+        self, since: datetime, types: Sequence[str] = (), until: datetime | None = None
+    ) -> Iterator[RawObject]:
+        """Events of `since` and later (and before `until`), oldest first; streamed by page.
+
+        Chargebee keeps them for 90 days, and renders each as its webhook got it.
+        """
+        params = {**_from("occurred_at", since, until), **({"event_type": {"in": json.dumps(types)}} if types else {})}
+        return self._pages("event", self._client.Event.list, params)
+
+    def list_invoices(self, since: datetime, status: str | None = "paid") -> Iterator[RawObject]:
+        """Invoices dated `since` and later, oldest first; of one `status` unless it is None."""
+        params = {**_from("date", since), **({"status": {"is": status}} if status else {})}
+        return self._pages("invoice", self._client.Invoice.list, params)
+
+    def list_subscriptions(self, since: datetime | None = None, status: str = "all") -> Iterator[RawObject]:
+        """Subscriptions made from `since` on (or ever), oldest first; ended ones too unless `status` says otherwise."""
+        params = _from("created_at", since) if since else {"sort_by": {"asc": "created_at"}}
+        narrowed = {} if status == "all" else {"status": {"is": status}}
+        return self._pages("subscription", self._client.Subscription.list, {**params, **narrowed})
+
+    def list_credit_notes(self, since: datetime) -> Iterator[RawObject]:
+        """Credit notes dated `since` and later, oldest first."""
+        return self._pages("credit_note", self._client.CreditNote.list, _from("date", since))
+
+    def close(self) -> None:
+        """Nothing is kept open between two requests."""
+
+    def _pages(self, name: str, ask: Callable[[Any], Any], params: RawObject) -> Iterator[RawObject]:
+        """A page in memory at a time; it ends at `_OBJECTS_MAX`, whatever Chargebee says."""
+        count = 0
+        params = {**params, "limit": _PAGE_LIMIT}
+        while count < _OBJECTS_MAX:
+            page_params = dict(params)
+            answer = self._ask(f"{name}s", lambda: ask(page_params))  # noqa: B023
+            found = [_raw(getattr(entry, name)) for entry in answer.list]
+            yield from found
+            count += len(found)
+            if not (offset := answer.next_offset):
+                return
+            params["offset"] = offset
+        raise CannotProcess(f"Chargebee's list of {name}s has no end: {count} objects and more")
+
+    def _ask(self, path: str, ask: Callable[[], Any], *, missing_is_none: bool = False) -> Any:
+        return self._retrying(self._once, path, ask, missing_is_none=missing_is_none)
+
+    def _once(self, path: str, ask: Callable[[], Any], *, missing_is_none: bool) -> Any:
+        self._bucket.take()
+        try:
+            return ask()
+        except APIError as error:
+            if missing_is_none and error.http_status_code == 404:
+                return None
+            raise _sorted_out(error, path) from error
+        except httpx.HTTPError as error:
+            raise _Busy(f"Chargebee could not be reached at {path}") from error
+        except (AttributeError, TypeError, KeyError) as error:
+            raise CannotProcess(f"Chargebee answered {path} with something other than promised") from error
+        except Exception as error:
+            # What is no JSON at all: a proxy's page, most often. The library has no class of its own for it.
+            raise _Busy(f"Chargebee failed at {path} with something other than JSON") from error
+
+
+class _Bucket:
+    """So many requests in any minute. One per program: the others of this site have buckets of their own."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._limit = RateLimitItemPerMinute(per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Take a turn, waiting a moment for it where that is enough. Raises TryLater."""
+        until_s = time.monotonic() + _WAIT_S_MAX
+        with self._lock:
+            while not self._limiter.hit(self._limit):
+                wait_s = max(0.05, self._limiter.get_window_stats(self._limit).reset_time - time.time())
+                if time.monotonic() + wait_s > until_s:
+                    raise TryLater("as many requests to Chargebee as are wanted in a minute have been made")
+                time.sleep(wait_s)
+
+
+class _AsTold(tenacity.wait.wait_base):
+    """As long as Chargebee said, as far as that is bearable; else like `otherwise`."""
+
+    def __init__(self, otherwise: tenacity.wait.wait_base) -> None:
+        self._otherwise = otherwise
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        told_s = error.wait_s if isinstance(error, _Busy) else None
+        return float(self._otherwise(retry_state)) if told_s is None else told_s
+
+
+def _checked(key: str) -> str:
+    """Ids come from event bodies and go into a path: anything else than an id's letters is refused."""
+    if not _KEY.fullmatch(key) or ".." in key:
+        raise CannotProcess("not an id that Chargebee would give")
+    return key
+
+
+def _from(field: str, since: datetime, until: datetime | None = None) -> RawObject:
+    """Chargebee's filter is on whole seconds and leaves out both ends."""
+    after = str(int(since.timestamp()) - 1)
+    if until is None:
+        return {field: {"after": after}, "sort_by": {"asc": field}}
+    between = json.dumps([int(since.timestamp()), int(until.timestamp()) - 1])
+    return {field: {"between": between}, "sort_by": {"asc": field}}
+
+
+def _raw(model: Any) -> RawObject:
+    found: object = model.raw_data
+    if not isinstance(found, dict):
+        raise CannotProcess("Chargebee answered with something other than an object")
+    return found
+
+
+def _sorted_out(error: APIError, path: str) -> TryLater | CannotProcess:
+    """By what to do next. A refused key is for an operator to mend, and the event waits for it, visible."""
+    status = error.http_status_code
+    if status in (401, 403):
+        return TryLater(f"Chargebee refused CHARGEBEE_API_KEY for {path}")
+    if status == 429:
+        wait_s = _retry_after(error)
+        message = f"Chargebee asked to slow down at {path}"
+        return TryLater(message) if wait_s is not None and wait_s > _WAIT_S_MAX else _Busy(message, wait_s)
+    if status >= 500 or status in (408, 409, 425):
+        return _Busy(f"Chargebee failed at {path} with status {status}")
+    return CannotProcess(f"Chargebee refused {path} with status {status}")
+
+
+def _retry_after(error: APIError) -> float | None:
+    told = (error.http_headers or {}).get("retry-after", "")
+    return float(told) if re.fullmatch(r"[0-9]{1,6}", told) else None
