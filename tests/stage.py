@@ -82,6 +82,15 @@ class Stage:
             )
         return self.drainer.sweep()
 
+    def tamper(self, statement: str) -> None:
+        """Change rows by hand, as the tables' owner could, with the books' guards off."""
+        with self.engine.begin() as connection:
+            for table in ("commissions", "commission_entries"):
+                connection.execute(text(f"alter table {table} disable trigger user"))
+            connection.execute(text(statement))
+            for table in ("commissions", "commission_entries"):
+                connection.execute(text(f"alter table {table} enable trigger user"))
+
     # Looking.
 
     def ask(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:

@@ -10,12 +10,14 @@ import structlog
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from infra.checks import Step, consistent, take_step
 from infra.clock import Clock, system_clock
 from infra.database import make_engine
 from infra.embedded.parent_watch import exit_when_orphaned
 from infra.inbox import counts
 from infra.ledger.moves import PORTION, release
 from infra.locks import try_chore
+from infra.retries import connection_was_lost, is_transient
 from infra.settings import Settings
 from infra.unit_of_work import unit_of_work
 from worker.drain import Drain, DrainReport
@@ -27,6 +29,8 @@ STATEMENT_TIMEOUT_S = 30.0
 HUNG_EXIT_CODE = 70
 FAILED_EXIT_CODE = 71
 _COMPLAINTS_EVERY_S = 10.0
+#: How long one ring goes on checking invariants.
+CHECK_SLICE_S = 2.0
 #: A due row that is older than this is a reason to look.
 LATE_AFTER_S = 60
 
@@ -112,6 +116,23 @@ class Desk:
         except DBAPIError as error:
             self._complain(error)
 
+    def check(self) -> None:
+        """Go on with the check of the invariants for a slice of time, once however many are asked at the same time.
+
+        Celery waits for its tasks when it is told to stop: what a slice leaves is taken on at the next ring.
+        """
+        until_s = time.monotonic() + CHECK_SLICE_S
+        try:
+            while time.monotonic() < until_s and not self._closing.is_set():
+                with consistent(self._engine) as connection, unit_of_work(connection):
+                    step = take_step(connection, self._clock()) if try_chore(connection, 3) else None
+                if step is None:
+                    return
+                _log_step(step)
+        except DBAPIError as error:
+            if not is_transient(error) or connection_was_lost(error):
+                self._complain(error)
+
     def _sweep_on(self) -> None:
         while not self._closing.is_set():
             self._more.wait(self._times.sweep_every_s)
@@ -152,6 +173,20 @@ class Desk:
             if since_s is not None and time.monotonic() - since_s > limit_s:
                 log.critical("worker.hung", seconds=round(time.monotonic() - since_s))
                 os._exit(HUNG_EXIT_CODE)
+
+
+def _log_step(step: Step) -> None:
+    for breach in step.found:
+        log.error("invariant.broken", invariant=breach.invariant, subject=breach.subject, complaint=breach.message)
+    if (whole := step.finished) is not None:
+        (log.error if whole.breaches else log.info)(
+            "books.checked",
+            transactions=whole.transactions_count,
+            commissions=whole.commissions_count,
+            events=whole.events_count,
+            breaches=len(whole.breaches),
+            more=whole.more,
+        )
 
 
 def _engine(database_url: str, times: DeskTimes) -> Engine:

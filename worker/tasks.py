@@ -4,7 +4,7 @@ from celery import Celery
 
 from infra.broker import DRAIN_TASK
 from worker.desk import Desk
-from worker.schedule import RELEASE_TASK, WATCH_TASK
+from worker.schedule import CHECK_TASK, RELEASE_TASK, WATCH_TASK
 
 _desk: Desk | None = None
 
@@ -27,6 +27,7 @@ def register(app: Celery) -> None:
     app.task(name=DRAIN_TASK, ignore_result=True)(drain_inbox)
     app.task(name=WATCH_TASK, ignore_result=True)(watch_inbox)
     app.task(name=RELEASE_TASK, ignore_result=True)(release_commissions)
+    app.task(name=CHECK_TASK, ignore_result=True)(check_invariants)
 
 
 def drain_inbox() -> None:
@@ -42,6 +43,11 @@ def watch_inbox() -> None:
 def release_commissions() -> None:
     """Move commissions whose day has come."""
     _at_desk().release()
+
+
+def check_invariants() -> None:
+    """Go on checking that the books are right."""
+    _at_desk().check()
 
 
 def _at_desk() -> Desk:

@@ -28,12 +28,7 @@ def load_case_file(connection: Connection, keys: Collection[str], horizon: timed
 
     Products are told of as of each payment and of everything that happened within `horizon` after it.
     """
-    chains = _chains(connection, keys)
-    credited_by = _credited_by(connection, sorted({chain[0][0] for chain in chains.values()}))
-    others = {key for crediting in credited_by.values() for key in crediting}
-    chains |= _chains(connection, sorted(others.difference(keys)))
-    also = others | {ref[0] for chain in chains.values() for ref in chain}
-    paid = load_transactions(connection, sorted({*keys, *also}))
+    paid, chains, credited_by = _payments(connection, keys)
     names = load_names(connection, {(t.provider, t.provider_customer_key or "") for t in paid.values()})
     fitting = fitting_products(connection, paid, names)
     products = _products(connection, [*_paid_for(paid), *_moments_of(fitting, paid)], horizon)
@@ -56,6 +51,24 @@ def load_case_file(connection: Connection, keys: Collection[str], horizon: timed
         credited_by=credited_by,
         booked=load_booked(connection, sorted(paid)),
     )
+
+
+def load_credit_file(connection: Connection, keys: Collection[str]) -> CaseFile:
+    """These transactions alone, with the charges that they take back and those charges' other credits."""
+    paid, chains, credited_by = _payments(connection, keys)
+    return CaseFile(paid, chains=chains, credited_by=credited_by)
+
+
+def _payments(
+    connection: Connection, keys: Collection[str]
+) -> tuple[Mapping[str, Transaction], dict[LineRef, tuple[LineRef, ...]], dict[str, tuple[str, ...]]]:
+    """The transactions, chains and other credits of a case file."""
+    chains = _chains(connection, keys)
+    credited_by = _credited_by(connection, sorted({chain[0][0] for chain in chains.values()}))
+    others = {key for crediting in credited_by.values() for key in crediting}
+    chains |= _chains(connection, sorted(others.difference(keys)))
+    also = others | {ref[0] for chain in chains.values() for ref in chain}
+    return load_transactions(connection, sorted({*keys, *also})), chains, credited_by
 
 
 def _moments(

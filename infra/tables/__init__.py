@@ -1,6 +1,7 @@
 """Every table, declared once; migrations must equal this (`alembic check`)."""
 
 from infra.tables.access import api_keys, audit_log, idempotent_answers, member_tokens, people
+from infra.tables.checks import checks
 from infra.tables.columns import metadata
 from infra.tables.commissions import commission_entries, commissions
 from infra.tables.customers import claims, customer_descriptions, customers, provider_customers
@@ -23,6 +24,7 @@ from infra.tables.subscriptions import product_history, products, subscription_s
 __all__ = (
     "api_keys",
     "audit_log",
+    "checks",
     "claims",
     "commission_entries",
     "commissions",

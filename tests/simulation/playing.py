@@ -9,6 +9,7 @@ from domain.facts import BillingEvent, SubscriptionSeen
 from domain.judge import desired
 from domain.known import SubscriptionKey
 from domain.products import Evidence, ProductVersion, SubscriptionState, fold
+from infra.checks import check_all
 from infra.ledger.case_files import load_case_file
 from infra.ledger.deciding import settle
 from infra.ledger.known_money import load_transactions
@@ -18,7 +19,7 @@ from infra.program import ProgramReader
 from infra.rows import fetch
 from tests.simulation.oracle import expected, understood
 from tests.simulation.world import Change, World
-from tests.stage import Stage
+from tests.stage import LONG_AGO, Stage
 
 #: A Stripe event, or a fact that none of ours tells.
 Told = dict[str, Any] | BillingEvent
@@ -95,6 +96,9 @@ def faults(stage: Stage, world: World) -> list[str]:
     booked = {tuple(row) for row in stage.ask(_BOOKED) if row[0] in known}
     found += [f"booked, and not expected: {row}" for row in sorted(booked - expected(world), key=repr)]
     found += [f"expected, and not booked: {row}" for row in sorted(expected(world) - booked, key=repr)]
+    # A portion of seven cuts most customers' histories in two.
+    broken = check_all(stage.engine, lambda: LONG_AGO, portion=7).breaches
+    found += [f"{each.invariant}: {each.subject}: {each.message}" for each in broken]
     return found + _unsettled_judgements(stage) + histories_that_differ(stage)
 
 

@@ -127,6 +127,35 @@ def test_status_tells_what_is_late(attribution: Attribution, stage: Stage) -> No
     assert "received   1" in answer.out
 
 
+# check
+
+
+def test_check_says_that_everything_holds(attribution: Attribution, stage: Stage) -> None:
+    """Exit code 0, with how much was looked at; as JSON the same."""
+    answer = attribution("check")
+    assert (answer.code, answer.err) == (0, "")
+    assert "invariants, 1 transactions, 1 commissions" in answer.out
+    assert "everything holds" in answer.out
+    document = attribution("check", "--json").document
+    assert (document["transactions"], document["breaches"], document["more_breaches"]) == (1, [], False)
+
+
+def test_check_fails_and_says_what_a_breach_indicates(attribution: Attribution, stage: Stage) -> None:
+    """Exit code 1, the invariant in words, what its failure indicates, and what does not hold."""
+    stage.tamper("update commissions set amount_minor = 1981")
+    answer = attribution("check")
+    assert answer.code == 1
+    for told in (
+        "broken: a commission is the sum of its entries",
+        "this indicates that a commission was changed without an entry",
+        ": it amounts to 1981, its entries to 1980",
+    ):
+        assert told in answer.out
+    answer = attribution("check", "--json")
+    assert answer.code == 1
+    assert [each["invariant"] for each in answer.document["breaches"]] == ["a_commission_is_the_sum_of_its_entries"]
+
+
 # events list
 
 
@@ -310,7 +339,7 @@ def test_wrong_settings_are_told_all_at_once(attribution: Attribution) -> None:
     assert "hunter2" not in answer.err
 
 
-@pytest.mark.parametrize("command", [["status"], ["events", "list"], ["explain", "in_1"], ["migrate"]])
+@pytest.mark.parametrize("command", [["status"], ["check"], ["events", "list"], ["explain", "in_1"], ["migrate"]])
 def test_a_database_that_is_down_is_told(command: list[str], attribution: Attribution) -> None:
     """Where nobody answers, each command ends with 1, says so, and shows no password."""
     answer = attribution(*command, DATABASE_URL="postgresql://someone:pass-word@127.0.0.1:1/program")
@@ -320,7 +349,7 @@ def test_a_database_that_is_down_is_told(command: list[str], attribution: Attrib
     assert "pass-word" not in answer.err
 
 
-@pytest.mark.parametrize("command", [["status"], ["events", "list"], ["explain", "in_1"]])
+@pytest.mark.parametrize("command", [["status"], ["check"], ["events", "list"], ["explain", "in_1"]])
 def test_a_schema_that_is_missing_is_told(
     command: list[str], attribution: Attribution, empty_database_url: str
 ) -> None:
@@ -361,7 +390,7 @@ def test_help_names_every_command(attribution: Attribution) -> None:
     """Asked for help, it lists what it can do; asked for nothing, it lists the same and calls that wrong usage."""
     answer = attribution("--help")
     assert answer.code == 0
-    for command in ("up", "demo", "migrate", "status", "explain", "events"):
+    for command in ("up", "demo", "migrate", "status", "check", "explain", "events"):
         assert command in answer.out
     assert attribution().code == 2
 

@@ -170,6 +170,29 @@ def _watched(desk: Desk) -> tuple[Any, ...]:
     return tuple(entry[key] for key in ("log_level", "received", "dead", "late"))
 
 
+def test_the_books_are_checked_by_one_at_a_time(stage: Stage) -> None:
+    """A ring checks everything and says so in one line; a breach is an error that names it; asked again, it waits."""
+    with _desk(_url(stage)) as desk:
+        desk.drain()
+        with stage.engine.connect() as other, structlog.testing.capture_logs() as logs:
+            assert try_chore(other, 3)
+            desk.check()
+        assert logs == []
+        assert _checked(desk) == [("info", "books.checked", 10, 0)]
+        assert _checked(desk) == []
+        stage.tamper("update commissions set amount_minor = 101 where transaction_key = 'stripe:in_3'")
+        stage.tamper("update checks set started_at = started_at - interval '2 hours'")
+        broken, checked = _checked(desk)
+    assert broken[:2] == ("error", "invariant.broken")
+    assert checked == ("error", "books.checked", 10, 1)
+
+
+def _checked(desk: Desk) -> list[tuple[Any, ...]]:
+    with structlog.testing.capture_logs() as logs:
+        desk.check()
+    return [tuple(each.get(key) for key in ("log_level", "event", "transactions", "breaches")) for each in logs]
+
+
 # Processes that die or stall.
 
 
