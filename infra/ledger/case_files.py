@@ -61,7 +61,7 @@ def load_credit_file(connection: Connection, keys: Collection[str]) -> CaseFile:
 
 def _payments(
     connection: Connection, keys: Collection[str]
-) -> tuple[Mapping[str, Transaction], dict[LineRef, tuple[LineRef, ...]], dict[str, tuple[str, ...]]]:
+) -> tuple[dict[str, Transaction], dict[LineRef, tuple[LineRef, ...]], dict[str, tuple[str, ...]]]:
     """The transactions, chains and other credits of a case file."""
     chains = _chains(connection, keys)
     credited_by = _credited_by(connection, sorted({chain[0][0] for chain in chains.values()}))

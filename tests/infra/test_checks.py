@@ -29,7 +29,7 @@ def stage(engine: Engine) -> Stage:
     stage.trigger("ten", "10", rules=inbox)
     stage.trigger("bonus", event="partner_joined", action={"type": "flat", "amount": 500, "currency": "usd"})
     stage.play([stripe.customer("cus_1", customer_key="acme", partner_key="ada", at=LONG_AGO)])
-    stage.play(
+    paid = [
         stripe.invoice_paid(
             f"in_{number}",
             customer="cus_1",
@@ -38,7 +38,8 @@ def stage(engine: Engine) -> Stage:
             at=LONG_AGO + timedelta(days=number),
         )
         for number in range(PAYMENTS)
-    )
+    ]
+    stage.play(paid)
     return stage
 
 
