@@ -1,11 +1,7 @@
 """The command line on a real database: exit codes, JSON, and that any value is shown as the text it is."""
 
 import io
-import json
-import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,54 +12,12 @@ from infra.explanations import explain_by_name
 from infra.reports import list_events
 from tests.builders import item, line, stripe_events
 from tests.stage import Stage
+from tests.worker.command_line import Attribution
 from worker import showing, showing_inbox
-from worker.cli import main
 
 #: What somebody may call a thing: markup, an emoji code, colours, a line feed, a script, text turned around.
 HOSTILE = "[red]Inbox[/red] :fire: \x1b[31m\n</script> \u202egnp\\"
 SHOWN = "[red]Inbox[/red] :fire: \\x1b[31m\\n</script> \\u202egnp\\"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """Its output as JSON."""
-        return json.loads(self.out)
-
-
-Attribution = Callable[..., Answer]
-
-
-@pytest.fixture
-def attribution(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Attribution]:
-    """Run `attribution ...` on this test's database, in a folder without `.env`; keywords are further settings."""
-
-    def run(*arguments: str, **settings: str) -> Answer:
-        named = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path / "data"), **settings}
-        with monkeypatch.context() as patch:
-            for name, value in named.items():
-                patch.setenv(name, value)
-            patch.chdir(tmp_path)
-            capfd.readouterr()  # what was printed until here was not this command
-            with pytest.raises(SystemExit) as ended:
-                main(arguments)
-        printed = capfd.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return Answer(int(ended.value.code or 0), printed.out, printed.err)
-
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield run
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @pytest.fixture
@@ -125,35 +79,6 @@ def test_status_tells_what_is_late(attribution: Attribution, stage: Stage) -> No
     answer = attribution("status")
     assert "oldest due: 90 s" in answer.out or "oldest due: 91 s" in answer.out
     assert "received   1" in answer.out
-
-
-# check
-
-
-def test_check_says_that_everything_holds(attribution: Attribution, stage: Stage) -> None:
-    """Exit code 0, with how much was looked at; as JSON the same."""
-    answer = attribution("check")
-    assert (answer.code, answer.err) == (0, "")
-    assert "invariants, 1 transactions, 1 commissions" in answer.out
-    assert "everything holds" in answer.out
-    document = attribution("check", "--json").document
-    assert (document["transactions"], document["breaches"], document["more_breaches"]) == (1, [], False)
-
-
-def test_check_fails_and_says_what_a_breach_indicates(attribution: Attribution, stage: Stage) -> None:
-    """Exit code 1, the invariant in words, what its failure indicates, and what does not hold."""
-    stage.tamper("update commissions set amount_minor = 1981")
-    answer = attribution("check")
-    assert answer.code == 1
-    for told in (
-        "broken: a commission is the sum of its entries",
-        "this indicates that a commission was changed without an entry",
-        ": it amounts to 1981, its entries to 1980",
-    ):
-        assert told in answer.out
-    answer = attribution("check", "--json")
-    assert answer.code == 1
-    assert [each["invariant"] for each in answer.document["breaches"]] == ["a_commission_is_the_sum_of_its_entries"]
 
 
 # events list
