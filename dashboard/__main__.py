@@ -12,8 +12,8 @@ from infra.log import configure_logging
 from infra.serving import require_addresses, require_free_port, serve
 from infra.settings import SettingsError, load_settings
 
-#: All there is time for between a SIGTERM and the end: what a statement may take, and a little.
-STOP_WITHIN_S = 18.0
+#: All there is time for between a SIGTERM and the end; `attribution up` waits no longer either.
+STOP_WITHIN_S = 10.0
 
 _log = structlog.get_logger()
 

@@ -99,5 +99,14 @@ def member_of(connection: Connection, token: str) -> Member | None:
     return Member(found[0].partner_key, found[0].member_key) if found else None
 
 
+def revoke_member_token(connection: Connection, partner_key: str, key: str, now: datetime) -> bool:
+    """Let the token open nothing from now on; False if it was revoked already. Raises Missing for an unknown one."""
+    owned = {"key": key, "partner": partner_key}
+    if not fetch(connection, "select 1 from member_tokens where key = :key and partner_key = :partner", **owned):
+        raise Missing(f"partner {partner_key} has no token {key}", "token_key")
+    statement = "update member_tokens set revoked_at = :now where key = :key and revoked_at is null"
+    return connection.execute(text(statement), {"key": key, "now": now}).rowcount == 1
+
+
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import Connection, text
 
+#: Whoever runs the command line.
+OPERATOR = "operator"
+
 _INSERT = """
     insert into audit_log (actor, action, subject, details, request_id)
     values (:actor, :action, :subject, cast(:details as jsonb), :request_id)

@@ -13,7 +13,7 @@ from domain.errors import AttributionError
 from infra.log import configure_logging
 from infra.settings import SettingsError
 from worker import showing
-from worker.commands import comparing, events, explaining, running, standing
+from worker.commands import comparing, events, explaining, keys, running, standing, users
 from worker.terminal import FAILED, WRONG_USAGE, err
 
 #: Groups of commands: under a name of their own, or at the top.
@@ -23,6 +23,8 @@ GROUPS: tuple[tuple[str | None, typer.Typer], ...] = (
     (None, explaining.commands),
     (None, comparing.commands),
     ("events", events.commands),
+    ("keys", keys.commands),
+    ("users", users.commands),
 )
 
 #: `up` is there to be watched; the demo tells what happens itself; the others print what they found.

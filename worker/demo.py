@@ -82,11 +82,13 @@ def run_demo(settings: Settings, out: Console, *, exit_afterwards: bool, chaos: 
 
 @contextlib.contextmanager
 def _on_stage(settings: Settings, out: Console, engine: Engine, addresses: Addresses) -> "Iterator[_Demo]":
-    """Start receiver, worker and beat, and end them on leaving."""
+    """Start every process, and end them on leaving."""
     given = settings.stripe_webhook_secrets
     secret = given[0] if given else f"whsec_{secrets.token_hex(24)}"
-    port = _free_port(settings.port, out)
-    overrides = {**_STORY_SETTINGS, "STRIPE_WEBHOOK_SECRETS": secret, "PORT": str(port)}
+    port = _free_port("PORT", settings.port, "the receiver", out)
+    dashboard_port = _free_port("DASHBOARD_PORT", settings.dashboard_port, "the API", out)
+    ports = {"PORT": str(port), "DASHBOARD_PORT": str(dashboard_port)}
+    overrides = {**_STORY_SETTINGS, "STRIPE_WEBHOOK_SECRETS": secret, **ports}
     log_path = settings.data_dir / "log" / "demo.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("ab", buffering=0) as output:
@@ -254,16 +256,16 @@ def _refuse_foreign(engine: Engine) -> None:
         )
 
 
-def _free_port(wanted: int, out: Console) -> int:
+def _free_port(name: str, wanted: int, what: str, out: Console) -> int:
     """The wanted port, or a free one where something else has it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", wanted))  # noqa: S104 - where the receiver will listen
+            probe.bind(("0.0.0.0", wanted))  # noqa: S104 - where it will listen
         except OSError:
             probe.bind(("0.0.0.0", 0))  # noqa: S104
             port: int = probe.getsockname()[1]
-            out.print(f"Port {wanted} is taken; the receiver listens on {port} (set PORT to choose).")
+            out.print(f"Port {wanted} is taken; {what} listens on {port} (set {name} to choose).")
             return port
     return wanted
 

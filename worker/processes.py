@@ -14,6 +14,7 @@ _QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 #: Name to arguments after the interpreter. Procfile lists the same; a test holds the two together.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "web": ("-m", "webhooks"),
+    "dashboard": ("-m", "dashboard"),
     "worker": (*_CELERY, "worker", "--loglevel", "INFO", "--concurrency", "2", *_QUIET),
     # Its schedule is kept in memory: all it would remember on disk is what the inbox knows better.
     "beat": (*_CELERY, "beat", "--loglevel", "INFO", "--scheduler", "celery.beat:Scheduler", "--pidfile="),

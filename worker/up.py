@@ -17,7 +17,8 @@ log = structlog.get_logger()
 
 def run_up(settings: Settings) -> int:
     """Exit code 0 after a clean stop. Raises what keeps it from starting, before anything has."""
-    refuse_taken_port(settings.port)
+    refuse_taken_port("PORT", settings.port)
+    refuse_taken_port("DASHBOARD_PORT", settings.dashboard_port)
     _announce(settings)
     with servers(settings.data_dir, database_url=settings.database_url, redis_url=settings.redis_url) as addresses:
         prepare_database(addresses)
@@ -48,11 +49,12 @@ def prepare_database(addresses: Addresses) -> None:
         engine.dispose()
 
 
-def refuse_taken_port(port: int) -> None:
-    """Raise Rejected where something else listens on the receiver's port already."""
+def refuse_taken_port(name: str, port: int) -> None:
+    """Raise Rejected where something else listens on the port already that the setting `name` says."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104 - where the receiver will listen
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - where it will listen
         except OSError as error:
-            raise Rejected(f"port {port} cannot be used ({error.strerror}); set PORT to another one", "port") from None
+            message = f"port {port} cannot be used ({error.strerror}); set {name} to another one"
+            raise Rejected(message, name.lower()) from None

@@ -79,8 +79,9 @@ class Api:
         document = self.call("GET", path, status, params=query)
         return document["data"] if status == httpx.codes.OK else document
 
-    def post(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
+    def post(self, path: str, body: Any, status: int = 200, idempotency_key: str | None = None) -> Any:
         """`data` of a POST, or the whole refusal."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         document = self.call("POST", path, status, json=body, headers=headers)
         return document["data"] if status == httpx.codes.OK else document
 

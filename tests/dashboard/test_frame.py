@@ -82,4 +82,7 @@ def test_a_repeated_key_gets_the_same_answer_once_done(api: Api) -> None:
     assert (first.status_code, first.content) == (again.status_code, again.content) == (200, first.content)
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
-    assert "Idempotency-Key" in api.post("/product_book", {**ENTRY, "name": "Other"}, 409, **headers)["message"]
+    assert (
+        "Idempotency-Key"
+        in api.post("/product_book", {**ENTRY, "name": "Other"}, 409, idempotency_key="once")["message"]
+    )

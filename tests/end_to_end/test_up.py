@@ -117,6 +117,7 @@ def test_a_signed_event_becomes_a_transaction(up: Up) -> None:
     "victim",
     [
         pytest.param("-m webhooks", id="receiver"),
+        pytest.param("-m dashboard", id="dashboard"),
         pytest.param("worker.app -q worker", id="worker"),
         pytest.param("worker.app -q beat", id="beat"),
         pytest.param("postgres -D", id="postgres"),

@@ -1,0 +1,224 @@
+"""`/triggers`: event, rules, action. What a document may say, `domain.triggers` knows; it is not said twice here."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from sqlalchemy import Connection
+
+from dashboard.answers import Answer, Items, answered
+from dashboard.fields import Key
+from dashboard.lists import Page, listed
+from dashboard.visits import ThisVisit, Visit, manager_routes
+from domain.errors import Missing
+from domain.trigger_warnings import TriggerWarning
+from domain.triggers import Trigger, render_trigger
+from domain.windows import epoch_ms
+from infra.program import trigger_of
+from infra.program_changes import change_trigger_by_key, create_trigger, warnings_about
+from infra.rows import fetch
+
+router = manager_routes("/triggers", "triggers")
+
+DOCUMENT_EXAMPLE: dict[str, Any] = {
+    "name": "20 % of Inbox",
+    "event": "transaction_created",
+    "rules": {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]},
+    "action": {"type": "percent", "percent": "20"},
+    "offer": {"description": "20 % of every Inbox payment"},
+    "position": 0,
+    "exclusive_group": None,
+    "active": True,
+}
+_EVENTS = [
+    *("transaction_created", "product_created", "product_status_changed", "customer_created", "partner_joined"),
+]
+DOCUMENT_PROPERTIES: dict[str, Any] = {
+    "name": {"type": "string", "minLength": 1, "maxLength": 200},
+    "event": {"type": "string", "enum": _EVENTS},
+    "action": {
+        "type": "object",
+        "description": 'percent ("12.5") or flat (minor units and currency), each with optional drip and limit',
+        "properties": {
+            "type": {"type": "string", "enum": ["percent", "flat"]},
+            "percent": {"type": "string"},
+            "amount": {"type": "integer"},
+            "currency": {"type": "string"},
+            "drip": {"type": ["object", "null"]},
+            "limit": {"type": ["object", "null"]},
+        },
+        "required": ["type"],
+    },
+    "rules": {
+        "type": ["object", "null"],
+        "description": 'a condition {"field", "op", "value"}, or {"all": [...]}, {"any": [...]}, {"not": ...}',
+    },
+    "offer": {"type": ["object", "null"], "properties": {"description": {"type": ["string", "null"]}}},
+    "position": {"type": ["integer", "null"], "minimum": 0},
+    "exclusive_group": {"type": ["string", "null"]},
+    "active": {"type": ["boolean", "null"]},
+    "effective_from": {"type": ["integer", "null"], "description": "Epoch milliseconds; now if left out."},
+}
+
+
+def _document(example: dict[str, Any], *required: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "type": "object",
+            "properties": DOCUMENT_PROPERTIES,
+            "required": list(required),
+            "additionalProperties": False,
+            "examples": [example],
+        }
+    )
+
+
+NewTrigger = Annotated[dict[str, Any], _document(DOCUMENT_EXAMPLE, "name", "event", "action")]
+TriggerChange = Annotated[dict[str, Any], _document({"action": {"type": "percent", "percent": "25"}})]
+
+_SAVED: dict[str, Any] = {
+    "key": "trg_0a1b2c3d4e5f60718293",
+    "version": 1,
+    **DOCUMENT_EXAMPLE,
+    "effective_from": 1767225600000,
+    "created_at": 1767225600000,
+}
+
+
+class Offer(BaseModel):
+    """What partners see of a trigger."""
+
+    description: str | None
+
+
+class ListedTrigger(BaseModel):
+    """A trigger as its latest version says."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SAVED]})
+
+    key: str
+    version: int = Field(description="Counts from 1; each change makes one.")
+    name: str
+    event: str
+    rules: dict[str, Any] | None
+    action: dict[str, Any]
+    offer: Offer
+    position: int = Field(description="Within an exclusive group, the lowest wins.")
+    exclusive_group: str | None
+    active: bool
+    effective_from: int = Field(description="From when on this version counts.")
+    created_at: int
+
+
+class TriggerNotice(BaseModel):
+    """Something to look at."""
+
+    kind: str
+    field: str
+    message: str
+
+
+class ShownTrigger(ListedTrigger):
+    """A trigger, and what is likely to be wrong with it beside the others in force."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_SAVED,
+                    "warnings": [
+                        {
+                            "kind": "unknown_name",
+                            "field": "rules",
+                            "message": 'product.name: no product is called "Inbox"',
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    warnings: list[TriggerNotice]
+
+
+class Filters(Page):
+    """Which triggers."""
+
+    active: bool | None = None
+    event: (
+        Literal[
+            "transaction_created", "product_created", "product_status_changed", "customer_created", "partner_joined"
+        ]
+        | None
+    ) = None
+    exclusive_group: Key | None = None
+
+
+_SELECT = """
+    select t.key, t.created_at, v.version, v.effective_from, v.definition
+    from triggers t join lateral (
+        select * from trigger_versions v where v.key = t.key order by version desc limit 1
+    ) v on true
+"""
+_CONDITIONS = {
+    "active": "(definition ->> 'active')::boolean = :active",
+    "event": "definition ->> 'event' = :event",
+    "exclusive_group": "definition ->> 'exclusive_group' = :exclusive_group",
+}
+
+
+@router.get("")
+def list_triggers(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[ListedTrigger]]:
+    """List the triggers, each as its latest version says."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
+    conditions = [_CONDITIONS[name] for name in given]
+    return listed(visit.connection, _SELECT, filters, _listed, conditions=conditions, **given)
+
+
+@router.post("")
+def create(visit: ThisVisit, body: NewTrigger) -> Answer[ShownTrigger]:
+    """Add a trigger; it takes effect now, or at `effective_from`. One that says exactly the same is not made twice."""
+    saved, is_new = create_trigger(visit.connection, body, visit.now)
+    if is_new:
+        visit.audit("trigger.created", saved.key, version=saved.version)
+    return answered(_shown(visit, saved), "created" if is_new else "it was there already")
+
+
+@router.get("/{key}")
+def read(visit: ThisVisit, key: Key) -> Answer[ShownTrigger]:
+    """One trigger, as its latest version says."""
+    found = fetch(visit.connection, f"{_SELECT} where t.key = :key", key=key)
+    if not found:
+        raise Missing(f"there is no trigger {key}", "key")
+    return answered(_shown(visit, trigger_of(found[0])), "found")
+
+
+@router.patch("/{key}")
+def change(visit: ThisVisit, key: Key, body: TriggerChange) -> Answer[ShownTrigger]:
+    """Make a version with some fields changed; it holds from now on, or from `effective_from`."""
+    saved, changed = change_trigger_by_key(visit.connection, key, body, visit.now)
+    if changed:
+        visit.audit("trigger.changed", key, version=saved.version, fields=changed)
+    return answered(_shown(visit, saved), "changed" if changed else "nothing to change")
+
+
+def _shown(visit: Visit, trigger: Trigger) -> ShownTrigger:
+    said = warnings_about(visit.connection, visit.program_reader(), trigger, visit.now)
+    created_at = _created_at(visit.connection, trigger.key)
+    return ShownTrigger(**_fields(trigger, created_at), warnings=[_warning(each) for each in said])
+
+
+def _listed(row: Any) -> ListedTrigger:
+    return ListedTrigger(**_fields(trigger_of(row), epoch_ms(row.created_at)))
+
+
+def _fields(trigger: Trigger, created_at: int) -> dict[str, Any]:
+    return {"key": trigger.key, "version": trigger.version, **render_trigger(trigger), "created_at": created_at}
+
+
+def _created_at(connection: Connection, key: str) -> int:
+    return epoch_ms(fetch(connection, "select created_at from triggers where key = :key", key=key)[0].created_at)
+
+
+def _warning(found: TriggerWarning) -> TriggerNotice:
+    return TriggerNotice(kind=found.kind.value, field=found.field, message=found.message)
