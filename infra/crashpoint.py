@@ -6,7 +6,7 @@
 import os
 from typing import Literal
 
-CrashPoint = Literal["before_commit", "after_commit", "after_claim", "after_effect_before_done"]
+CrashPoint = Literal["before_commit", "after_commit", "after_claim", "after_effect_before_done", "after_send"]
 
 #: What a process killed by SIGKILL reports.
 KILLED_EXIT_CODE = 137

@@ -4,7 +4,7 @@ Nothing longer than a second or so sleeps. An event that must wait gets a `next_
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -31,22 +31,26 @@ _CONNECTION_CLASS = "08"
 
 #: Waits between the attempts at one inbox row, in seconds: about a day in all.
 _INBOX_WAITS_S = (2, 8, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 28800)
+#: The same for one delivery to an endpoint of somebody else's: about three days in all.
+DELIVERY_WAITS_S = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 57600, 57600, 86400)
 #: Attempts an inbox row gets for transient failures before it is dead: the first one and one after every wait.
 ATTEMPTS_MAX = len(_INBOX_WAITS_S) + 1
 #: A wait is spread over this share of itself, half below and half above, so that a herd does not return as one.
 _JITTER_SHARE = 0.5
 
 
-def next_attempt(attempts: int, now: datetime, jitter: float) -> datetime | None:
-    """When an inbox row is due again after its `attempts`-th failure (1, 2, ...); None: give up, it is dead.
+def next_attempt(
+    attempts: int, now: datetime, jitter: float, waits_s: Sequence[int] = _INBOX_WAITS_S
+) -> datetime | None:
+    """When a row is due again after its `attempts`-th failure (1, 2, ...); None: give up, it is dead.
 
-    `jitter` is a draw from [0, 1); 0.5 is the nominal wait of 2 s, 8 s, 30 s, 2 min, 10 min, 30 min, 1 h, ...
+    `jitter` is a draw from [0, 1); 0.5 is the nominal wait; for the inbox 2 s, 8 s, 30 s, 2 min, 10 min, ...
     """
     if attempts < 1:
         raise ValueError(f"attempts counts failures so far, from 1; got {attempts}")
-    if attempts >= ATTEMPTS_MAX:
+    if attempts > len(waits_s):
         return None
-    return now + timedelta(seconds=_INBOX_WAITS_S[attempts - 1] * (1 + _JITTER_SHARE * (jitter - 0.5)))
+    return now + timedelta(seconds=waits_s[attempts - 1] * (1 + _JITTER_SHARE * (jitter - 0.5)))
 
 
 def sqlstate_of(error: BaseException) -> str | None:

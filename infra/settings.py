@@ -86,6 +86,15 @@ def _chargebee_address(settings: Mapping[str, Any]) -> str | None:
     return f"https://{site}.chargebee.com" if site else None
 
 
+def _networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in value.split(","))
+    except ValueError:
+        raise ValueError("an entry is not a network such as 10.1.0.0/16 or fd00:1::/64") from None
+
+
 class Settings(BaseSettings):
     """All settings. A field's environment name is its own in upper case; its description says what to set."""
 
@@ -136,6 +145,12 @@ class Settings(BaseSettings):
     attribution_lookback_days: Annotated[int, Field(ge=0, le=3650, description="days from 0 to 3650")] = 30
     match_customers_by_email: Annotated[bool, Field(description="true or false")] = False
     stripe_mode: Annotated[Literal["any", "live", "test"], Field(description="any, live or test")] = "any"
+    #: Networks that no public address lies in, and webhooks to others may lead to all the same, over plain http too.
+    webhook_targets_allowed: Annotated[
+        tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
+        BeforeValidator(_networks),
+        Field(description="networks such as 10.1.0.0/16, several with commas, or unset"),
+    ] = ()
 
     api_requests_per_minute: Annotated[int, Field(ge=1, description="a whole number of requests, such as 6000")] = 6000
 
