@@ -1,4 +1,4 @@
-"""One pool process's place of work: a drain, a sweep that needs no doorbell, and a watchdog over both."""
+"""One pool process's place of work: a drain, a sweep that needs no doorbell, a courier, and a watchdog."""
 
 import os
 import threading
@@ -20,6 +20,7 @@ from infra.locks import try_chore
 from infra.retries import connection_was_lost, is_transient
 from infra.settings import Settings
 from infra.unit_of_work import unit_of_work
+from worker.courier import Courier
 from worker.drain import Drain, DrainReport
 
 log = structlog.get_logger()
@@ -62,17 +63,27 @@ class Desk:
         self._draining = threading.Lock()
         self._more = threading.Event()
         self._complained_s = float("-inf")
+        self._courier = Courier(
+            self._engine,
+            settings,
+            clock,
+            every_s=times.sweep_every_s,
+            closing=self._closing,
+            complain=self._complain,
+        )
 
     def open(self) -> None:
         """Start to sweep, and to watch that nothing hangs and that the worker's main process lives."""
         exit_when_orphaned()
-        for name, work in (("sweep", self._sweep_on), ("watchdog", self._watch_over)):
+        threads = {"sweep": self._sweep_on, "courier": self._courier.run, "watchdog": self._watch_over}
+        for name, work in threads.items():
             threading.Thread(target=self._to_the_end, args=(work,), name=name, daemon=True).start()
 
     def close(self) -> None:
         """Let the batch at hand finish, begin no other, and let go of the database."""
         self._closing.set()
         self._more.set()
+        self._courier.tell()
         if self._draining.acquire(timeout=self._times.close_within_s):
             self._engine.dispose()
             self._draining.release()
@@ -87,6 +98,10 @@ class Desk:
                 self._guarded(self._drain.run)
             finally:
                 self._draining.release()
+
+    def deliver(self) -> None:
+        """Have the courier look at once for webhooks to deliver; does not wait for it."""
+        self._courier.tell()
 
     def watch(self) -> None:
         """Log how the inbox stands, once however many are asked at the same time."""
@@ -153,7 +168,10 @@ class Desk:
 
     def _guarded(self, work: Callable[[], DrainReport]) -> None:
         try:
-            if work().more:
+            report = work()
+            if report.processed_count:
+                self._courier.tell()
+            if report.more:
                 self._more.set()
         except DBAPIError as error:
             # With the connections their claims are void, and the next sweep finds them, here or elsewhere.
@@ -190,13 +208,13 @@ def _log_step(step: Step) -> None:
 
 
 def _engine(database_url: str, times: DeskTimes) -> Engine:
-    """Two connections: one drains, one watches. A stalled process must not hold its customers' locks for ever."""
+    """Connections to drain, to watch, to deliver. A stalled process must not hold its customers' locks for ever."""
     address = make_url(database_url)
     limit = f"-c idle_in_transaction_session_timeout={round(times.hangs_after_s * 1000)}"
     options = " ".join(filter(None, (str(address.query.get("options", "")), limit)))
     return make_engine(
         address.update_query_dict({"options": options}).render_as_string(hide_password=False),
         application_name="attribution-worker",
-        pool_size=2,
+        pool_size=3,
         statement_timeout_s=STATEMENT_TIMEOUT_S,
     )

@@ -7,10 +7,12 @@ from infra.broker import DRAIN_TASK
 WATCH_TASK = "worker.tasks.watch_inbox"
 RELEASE_TASK = "worker.tasks.release_commissions"
 CHECK_TASK = "worker.tasks.check_invariants"
+DELIVER_TASK = "worker.tasks.deliver_webhooks"
 
 #: Two beats ring twice; the second ring finds nothing to do.
 SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": DRAIN_TASK, "schedule": 5.0, "options": {"expires": 5}},
+    "deliver": {"task": DELIVER_TASK, "schedule": 5.0, "options": {"expires": 5}},
     "watch": {"task": WATCH_TASK, "schedule": 60.0, "options": {"expires": 60}},
     "release": {"task": RELEASE_TASK, "schedule": 60.0, "options": {"expires": 60}},
     # A slice each time; a new check begins only once the last one is old enough, see `infra.checks`.

@@ -4,7 +4,7 @@ from celery import Celery
 
 from infra.broker import DRAIN_TASK
 from worker.desk import Desk
-from worker.schedule import CHECK_TASK, RELEASE_TASK, WATCH_TASK
+from worker.schedule import CHECK_TASK, DELIVER_TASK, RELEASE_TASK, WATCH_TASK
 
 _desk: Desk | None = None
 
@@ -28,6 +28,7 @@ def register(app: Celery) -> None:
     app.task(name=WATCH_TASK, ignore_result=True)(watch_inbox)
     app.task(name=RELEASE_TASK, ignore_result=True)(release_commissions)
     app.task(name=CHECK_TASK, ignore_result=True)(check_invariants)
+    app.task(name=DELIVER_TASK, ignore_result=True)(deliver_webhooks)
 
 
 def drain_inbox() -> None:
@@ -48,6 +49,11 @@ def release_commissions() -> None:
 def check_invariants() -> None:
     """Go on checking that the books are right."""
     _at_desk().check()
+
+
+def deliver_webhooks() -> None:
+    """Have webhooks to others delivered; the outbox says which."""
+    _at_desk().deliver()
 
 
 def _at_desk() -> Desk:

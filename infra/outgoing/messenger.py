@@ -59,7 +59,7 @@ class Messenger:
         timeout_s: float = TIMEOUT_S,
         trust: ssl.SSLContext | None = None,
     ) -> None:
-        """Once `stopping` is set, nothing more is claimed."""
+        """Once `stopping` is set, nothing more is claimed. `trust` says whose certificates are believed."""
         self._engine = engine
         self._allowed = allowed
         self._clock = clock
@@ -73,10 +73,13 @@ class Messenger:
         Raises only when the database is out of reach.
         """
         report = PostReport()
+        groups = self._take({})
+        if not groups:
+            return report
         # Not asyncio.run: it would wait for a resolver that hangs, with everything marked and done.
         loop = asyncio.new_event_loop()
         try:
-            loop.run_until_complete(self._deliver(report))
+            loop.run_until_complete(self._deliver(groups, report))
         finally:
             loop.close()
         if report.delivered_count:
@@ -84,18 +87,18 @@ class Messenger:
                 forget_delivered(connection)
         return report
 
-    async def _deliver(self, report: PostReport) -> None:
+    async def _deliver(self, groups: Mapping[str, Sequence[Claimed]], report: PostReport) -> None:
         turns: dict[str, asyncio.Task[list[DeliveryMark]]] = {}
-        sender = Sender(self._allowed, timeout_s=self._timeout_s, trust=self._trust)
+        self._trust = self._trust or ssl.create_default_context()
+        sender = Sender(self._allowed, self._trust, timeout_s=self._timeout_s)
         try:
-            while True:
-                for endpoint, group in self._take(turns).items():
+            while groups or turns:
+                for endpoint, group in groups.items():
                     turns[endpoint] = asyncio.create_task(self._turn(sender, group))
-                if not turns:
-                    return
                 await asyncio.wait(turns.values(), timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
                 for endpoint in [endpoint for endpoint, turn in turns.items() if turn.done()]:
                     self._mark(endpoint, turns.pop(endpoint).result(), report)
+                groups = self._take(turns)
         finally:
             # The database went away in the middle: what is under way is given up, and sent again when its lease ends.
             for turn in turns.values():

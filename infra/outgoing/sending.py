@@ -39,14 +39,12 @@ class Sent:
 class Sender:
     """Sends deliveries within one event loop; any number at a time."""
 
-    def __init__(
-        self, allowed: Sequence[Network], *, timeout_s: float = TIMEOUT_S, trust: ssl.SSLContext | None = None
-    ) -> None:
-        """`trust` says whose certificates are believed; None: those that this machine believes."""
+    def __init__(self, allowed: Sequence[Network], trust: ssl.SSLContext, *, timeout_s: float = TIMEOUT_S) -> None:
+        """`trust` says whose certificates are believed."""
         self._allowed = allowed
         self._timeout_s = timeout_s
         self._client = httpx.AsyncClient(
-            verify=trust or ssl.create_default_context(),
+            verify=trust,
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             follow_redirects=False,

@@ -25,8 +25,8 @@ from infra.outgoing.deliveries import claim, delivered, find_delivery, list_deli
 from infra.outgoing.endpoints import add_endpoint, change_endpoint, delete_endpoint, find_endpoint
 from infra.outgoing.messenger import Messenger, PostReport
 from infra.retries import DELIVERY_WAITS_S
-from tests.conftest import REPOSITORY
 from tests.builders import item, line, stripe_events
+from tests.conftest import REPOSITORY
 from tests.stage import Stage
 from tests.webhook_target import Plan, WebhookTarget, webhook_target
 
