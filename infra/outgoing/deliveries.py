@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from domain.errors import Rejected
+from domain.errors import Conflict, Missing, Rejected
 from domain.problems import is_storable, quoted
 from domain.windows import epoch_ms
 from infra.retries import DELIVERY_WAITS_S, next_attempt
@@ -178,7 +178,7 @@ def list_deliveries(
 
 
 def find_delivery(connection: Connection, key: str) -> dict[str, Any]:
-    """One delivery as a document. Raises Rejected for a key nobody knows."""
+    """One delivery as a document. Raises Missing for a key nobody knows."""
     found = fetch(connection, "select * from webhook_deliveries where key = :key", key=key) if is_storable(key) else ()
     if not found:
         raise _unknown(key)
@@ -188,14 +188,14 @@ def find_delivery(connection: Connection, key: str) -> dict[str, Any]:
 def resend(connection: Connection, key: str) -> dict[str, Any]:
     """Make a delivery due again, under the same key and with the same payload, its attempts counted from the beginning.
 
-    Raises Rejected for a key nobody knows, and where its endpoint was deleted.
+    Raises Missing for a key nobody knows, Conflict where its endpoint was deleted.
     """
     found = find_delivery(connection, key)
     endpoints = fetch(
         connection, "select deleted_at from webhook_endpoints where key = :key", key=found["endpoint_key"]
     )
     if endpoints[0].deleted_at is not None:
-        raise Rejected("its endpoint was deleted; what it missed is in the lists of commissions and products", "key")
+        raise Conflict("its endpoint was deleted; what it missed is in the lists of commissions and products", "key")
     connection.execute(
         text("""
             update webhook_deliveries set state = 'pending', next_attempt_at = now(), attempts = 0, finished_at = null,
@@ -229,4 +229,4 @@ def _ms(moment: datetime | None) -> int | None:
 
 
 def _unknown(key: str) -> Rejected:
-    return Rejected(f"no delivery is called {quoted(key)}", "key")
+    return Missing(f"no delivery is called {quoted(key)}", "key")

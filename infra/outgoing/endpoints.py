@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from domain.errors import Rejected
+from domain.errors import Conflict, Missing, Rejected
 from domain.problems import Problems, is_storable, quoted
 from domain.windows import epoch_ms
 from infra.outgoing.targets import Network, check_target
@@ -41,7 +41,7 @@ def add_endpoint(
     url, chosen = _checked(url, event_types, allowed)
     count = fetch(connection, "select count(*) as n from webhook_endpoints where deleted_at is null")[0].n
     if count >= ENDPOINTS_MAX:
-        raise Rejected(f"there are {ENDPOINTS_MAX} endpoints already; delete one that is not used", "url")
+        raise Conflict(f"there are {ENDPOINTS_MAX} endpoints already; delete one that is not used", "url")
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
     row = fetch(
         connection,
@@ -69,7 +69,7 @@ def change_endpoint(
 ) -> dict[str, Any]:
     """Change what is given; as a document. What waits for an endpoint goes to its new address.
 
-    Raises Rejected for a key nobody knows, RejectedDocument with every mistake.
+    Raises Missing for a key nobody knows, RejectedDocument with every mistake.
     """
     known = _row(connection, key)
     url, chosen = _checked(
@@ -93,7 +93,7 @@ def change_endpoint(
 def delete_endpoint(connection: Connection, key: str) -> None:
     """Forget an endpoint and its secret. What waits for it is dead; the history of its deliveries stays.
 
-    Raises Rejected for a key nobody knows.
+    Raises Missing for a key nobody knows.
     """
     _row(connection, key)
     connection.execute(
@@ -125,7 +125,7 @@ def list_endpoints(connection: Connection) -> list[dict[str, Any]]:
 
 
 def find_endpoint(connection: Connection, key: str) -> dict[str, Any]:
-    """One endpoint as a document. Raises Rejected for a key nobody knows."""
+    """One endpoint as a document. Raises Missing for a key nobody knows."""
     return document(_row(connection, key))
 
 
@@ -148,7 +148,7 @@ def _row(connection: Connection, key: str) -> Any:
         else ()
     )
     if not found:
-        raise Rejected(f"no webhook endpoint is called {quoted(key)}", "key")
+        raise Missing(f"no webhook endpoint is called {quoted(key)}", "key")
     return found[0]
 
 

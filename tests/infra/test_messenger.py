@@ -1,10 +1,6 @@
 """Deliveries as the other side sees them: signed, repeated under one id, given up at last, and sent nowhere else."""
 
-import ipaddress
-import json
 import os
-import shutil
-import ssl
 import subprocess
 import sys
 import textwrap
@@ -12,26 +8,21 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import Engine, text
 
 from domain.errors import Rejected
 from infra.crashpoint import KILLED_EXIT_CODE
-from infra.outgoing.deliveries import claim, delivered, find_delivery, list_deliveries, mark, resend
-from infra.outgoing.endpoints import add_endpoint, change_endpoint, delete_endpoint, find_endpoint
-from infra.outgoing.messenger import Messenger, PostReport
+from infra.outgoing.deliveries import claim, delivered, mark, resend
+from infra.outgoing.endpoints import change_endpoint, delete_endpoint, find_endpoint
+from infra.outgoing.messenger import PostReport
 from infra.retries import DELIVERY_WAITS_S
-from tests.builders import item, line, stripe_events
 from tests.conftest import REPOSITORY
+from tests.infra.told import LOOPBACK, deliveries, make_due, pay, posted, registered, ten_percent_of_inbox
 from tests.stage import Stage
 from tests.webhook_target import Plan, WebhookTarget, webhook_target
 
-LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-PAID_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DELIVERING = """
     import ipaddress, sys
     from infra.database import make_engine
@@ -51,56 +42,7 @@ def target() -> Iterator[WebhookTarget]:
 @pytest.fixture
 def stage(engine: Engine) -> Stage:
     """A program in which ada earns 10 % of Inbox; nothing has happened yet."""
-    stage = Stage(engine)
-    stage.product("Inbox", "prod_inbox")
-    stage.partner("ada")
-    stage.trigger("ten", "10")
-    return stage
-
-
-def registered(stage: Stage, target: WebhookTarget, *event_types: str, url: str | None = None) -> str:
-    """An endpoint's key; the target knows its secret."""
-    with stage.engine.begin() as connection:
-        chosen = event_types or ("commission.created",)
-        made = add_endpoint(connection, url=url or target.url, event_types=chosen, allowed=LOOPBACK)
-    target.secret = made["secret"]
-    return str(made["key"])
-
-
-def pay(stage: Stage, number: int = 1) -> None:
-    """A customer of ada's pays 30.00 USD."""
-    stage.play(
-        [
-            stripe_events.customer(f"cus_{number}", customer_key=f"acme-{number}", partner_key="ada", at=PAID_AT),
-            stripe_events.subscription(
-                f"sub_{number}", customer=f"cus_{number}", items=[item("prod_inbox", amount=3000)], at=PAID_AT
-            ),
-            stripe_events.invoice_paid(
-                f"in_{number}",
-                customer=f"cus_{number}",
-                subscription=f"sub_{number}",
-                lines=[line("prod_inbox", 3000)],
-                paid_at=PAID_AT,
-            ),
-        ]
-    )
-
-
-def posted(stage: Stage, **options: Any) -> PostReport:
-    """Deliver what is due."""
-    return Messenger(stage.engine, options.pop("allowed", LOOPBACK), **options).run()
-
-
-def deliveries(stage: Stage, **filters: Any) -> list[dict[str, Any]]:
-    """As people see them."""
-    with stage.engine.connect() as connection:
-        return list_deliveries(connection, **filters)
-
-
-def make_due(stage: Stage) -> None:
-    """Let the time come of what waits."""
-    with stage.engine.begin() as connection:
-        connection.execute(text("update webhook_deliveries set next_attempt_at = now() where state = 'pending'"))
+    return ten_percent_of_inbox(engine)
 
 
 def test_a_delivery_is_signed_and_shows_the_item(stage: Stage, target: WebhookTarget) -> None:
@@ -223,60 +165,6 @@ def test_a_hanging_endpoint_holds_up_nobody_else(stage: Stage, target: WebhookTa
     assert {each["reason"] for each in deliveries(stage, state="pending", limit=50)} == {"no answer within 2 s"}
 
 
-def test_an_answer_without_an_end_is_cut_off(stage: Stage, target: WebhookTarget) -> None:
-    """A header that comes a letter at a time, each in time, is given up when the time for the whole is over."""
-    registered(stage, target)
-    pay(stage)
-    target.otherwise = Plan(drips=True)
-    began_s = time.monotonic()
-    posted(stage, timeout_s=1.0)
-    assert 0.9 < time.monotonic() - began_s < 3
-    assert deliveries(stage)[0]["reason"] == "no answer within 1 s"
-
-
-def test_what_an_endpoint_says_is_neither_read_nor_kept(stage: Stage, target: WebhookTarget) -> None:
-    """A body of any size and content does not matter: the status decides, and nothing of it is stored or logged."""
-    registered(stage, target)
-    pay(stage)
-    target.otherwise = Plan(status=500, body=b"inner secrets" * 1_000_000)
-    with structlog.testing.capture_logs() as logs:
-        posted(stage)
-    (kept,) = stage.ask("select webhook_deliveries::text from webhook_deliveries")[0]
-    assert "inner" not in kept + str(logs)
-    assert deliveries(stage)[0]["reason"] == "answered 500"
-
-
-def test_a_redirect_is_not_followed(stage: Stage, target: WebhookTarget) -> None:
-    """An endpoint that leads elsewhere has failed; nobody connects to where it leads."""
-    registered(stage, target)
-    pay(stage)
-    with webhook_target() as elsewhere:
-        target.plans = [Plan(status=302, headers={"location": elsewhere.url})]
-        posted(stage)
-        assert elsewhere.connection_count == 0
-    assert "302; redirects are not followed" in str(deliveries(stage)[0]["reason"])
-
-
-def test_an_address_that_may_not_be_reached_is_not_connected_to(stage: Stage, target: WebhookTarget) -> None:
-    """Judged again when it is sent: a name that leads to loopback by then gets no connection, and says why."""
-    registered(stage, target, url=f"http://localhost:{target.port}/")
-    pay(stage)
-    assert posted(stage, allowed=()) == PostReport(failed_count=1)
-    assert target.connection_count == 0
-    assert "not public" in str(deliveries(stage)[0]["reason"])
-
-
-def test_no_proxy_is_asked(stage: Stage, target: WebhookTarget, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of the environment would connect to addresses nobody has judged: it is passed by."""
-    with webhook_target() as proxy:
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        registered(stage, target)
-        pay(stage)
-        posted(stage)
-        assert (len(target.received), proxy.connection_count) == (1, 0)
-
-
 def test_an_endpoint_that_wants_no_more_is_stopped(stage: Stage, target: WebhookTarget) -> None:
     """410 Gone: this delivery is dead, the endpoint is not active any more and says why; activating it goes on."""
     key = registered(stage, target)
@@ -315,41 +203,6 @@ def test_an_endpoint_that_is_idle_gets_what_waits_later_and_a_deleted_one_never(
     with stage.engine.begin() as connection, pytest.raises(Rejected, match="was deleted"):
         resend(connection, dead["key"])
     assert stage.ask("select secret from webhook_endpoints") == [(None,)]
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, to make a certificate")
-def test_the_certificate_is_the_names_although_an_address_is_connected_to(
-    stage: Stage, target: WebhookTarget, tmp_path: Path
-) -> None:
-    """TLS goes to the address that was judged under the name that was registered; a stranger's certificate ends it."""
-    with webhook_target() as secure:
-        trust = _speak_tls(secure, tmp_path)
-        registered(stage, secure, url=f"https://localhost:{secure.port}/told")
-        pay(stage)
-        assert posted(stage) == PostReport(failed_count=1)
-        assert "certificate is not valid" in str(deliveries(stage)[0]["reason"])
-        assert secure.received == []
-        make_due(stage)
-        assert posted(stage, trust=trust) == PostReport(delivered_count=1)
-        assert secure.received[0].headers["host"] == f"localhost:{secure.port}"
-
-
-def _speak_tls(target: WebhookTarget, folder: Path) -> ssl.SSLContext:
-    """Give a target a certificate for `localhost`, and no address; whom to trust to believe it."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=test"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate, key)
-    target.wrap(server)
-    return ssl.create_default_context(cafile=str(certificate))
 
 
 def test_killed_after_sending_it_is_sent_again_under_the_same_id(
@@ -399,21 +252,6 @@ def test_a_claim_that_was_taken_over_is_not_marked(stage: Stage, target: Webhook
     with stage.engine.begin() as connection:
         assert mark(connection, [delivered(stale, 200)]) == 0
     assert stage.ask("select state, attempts, last_status from webhook_deliveries") == [("pending", 2, 500)]
-
-
-def test_no_secret_is_shown_or_logged(stage: Stage, target: WebhookTarget) -> None:
-    """The secret is in the answer to registering, and in no document, log line or representation after that."""
-    key = registered(stage, target)
-    pay(stage)
-    target.otherwise = Plan(status=500)
-    with structlog.testing.capture_logs() as logs:
-        posted(stage)
-    with stage.engine.begin() as connection:
-        make_due(stage)
-        shown = json.dumps([find_endpoint(connection, key), *list_deliveries(connection)])
-        shown += json.dumps(find_delivery(connection, target.received[0].key)) + repr(claim(connection)) + str(logs)
-    assert target.secret.startswith("whsec_")
-    assert target.secret.removeprefix("whsec_") not in shown
 
 
 def test_what_was_delivered_long_ago_is_forgotten(stage: Stage, target: WebhookTarget) -> None:

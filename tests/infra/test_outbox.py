@@ -13,6 +13,7 @@ from infra.outgoing.endpoints import add_endpoint, change_endpoint, delete_endpo
 from infra.program import ProgramReader
 from infra.rows import fetch
 from tests.builders import Event, item, line, stripe_events
+from tests.infra.told import ten_percent_of_inbox
 from tests.stage import Stage
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -63,11 +64,7 @@ def story() -> list[Event]:
 @pytest.fixture
 def stage(engine: Engine) -> Stage:
     """A program in which ada earns 10 % of Inbox; nothing has happened yet."""
-    stage = Stage(engine)
-    stage.product("Inbox", "prod_inbox")
-    stage.partner("ada")
-    stage.trigger("ten", "10")
-    return stage
+    return ten_percent_of_inbox(engine)
 
 
 def moved(stage: Stage, *states: CommissionState) -> None:
