@@ -31,7 +31,11 @@ class Conflict(Rejected):
 
 
 class TryLater(AttributionError):
-    """Something outside is not ready; the work is due again later."""
+    """Something outside is not ready; the work is due again later, where told so not before `again_after_s`."""
+
+    def __init__(self, message: str = "", again_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.again_after_s = again_after_s
 
 
 class CannotProcess(AttributionError):

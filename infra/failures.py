@@ -3,7 +3,7 @@
 import random
 import re
 import traceback
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 import structlog
@@ -28,6 +28,8 @@ _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 def failure_mark(envelope: Envelope, error: Exception, now: datetime) -> Mark:
     """Transient failures come again with backoff, until they have come too often; all others are dead at once."""
     due = next_attempt(envelope.attempts, now, random.random()) if _may_pass(error) else None  # noqa: S311 - jitter
+    if due is not None and isinstance(error, TryLater) and error.again_after_s is not None:
+        due = max(due, now + timedelta(seconds=error.again_after_s))
     state = InboxState.DEAD if due is None else InboxState.RECEIVED
     reason = reason_of(error)
     event = "event.died" if due is None else "event.postponed"

@@ -1,24 +1,29 @@
-"""What an event left out, fetched from Stripe's API: the rest of an invoice's lines, or of a subscription's items.
+"""Stripe's API: what an event left out, what a payment settled, and the lists that reconciling compares.
 
-One call reads every page. Nothing here waits long: what Stripe cannot answer now is TryLater, and the inbox row
-carries the time of the next attempt.
+Nothing here waits long: what Stripe cannot answer now is TryLater, and the inbox row carries the time of the next
+attempt.
 """
 
+import copy
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import stripe
+import tenacity
 
 from domain.errors import CannotProcess, TryLater
+from infra.pace import Pace
 
 #: The version whose shapes the tests hold; without it, an account's default or a newer SDK would choose another.
 API_VERSION: Final = "2026-03-25.dahlia"
 API_BASE: Final = "https://api.stripe.com"
 
-_KEY: Final = re.compile(r"[A-Za-z]+_[A-Za-z0-9]+", re.ASCII)
+_KEY: Final = re.compile(r"[A-Za-z]+(_[A-Za-z0-9]+)+", re.ASCII)
+#: What a company may have called a product, a plan or a customer itself.
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]*", re.ASCII)
 _PAGE_LIMIT: Final = 100
 _PAGES_MAX: Final = 100
 #: As many objects as any list that is read in one go may have.
@@ -26,7 +31,18 @@ _OBJECTS_MAX: Final = 1_000_000
 #: As many types as Stripe's list of events can be narrowed to.
 TYPES_MAX: Final = 20
 
+#: Longer than this nothing waits here; it is due again later.
+_SOON_S: Final = 5.0
+
 RawObject = dict[str, Any]
+
+
+class UnknownObject(CannotProcess):
+    """Stripe knows no such object: it was never there, is of another mode or account, or is a test body's."""
+
+
+class _Busy(TryLater):
+    """Another try may be luckier at once."""
 
 
 class StripeApi:
@@ -40,18 +56,29 @@ class StripeApi:
         timeout_s: tuple[float, float] = (3.0, 10.0),
         network_retries_max: int = 1,
         pages_within_s: float = 30.0,
+        pace: Pace | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`timeout_s` is (connect, read), per request; `network_retries_max` the SDK's own quick retries.
+        """`timeout_s` is (connect, read), per request; `network_retries_max` counts quick retries of what may pass.
 
-        No page is asked for later than `pages_within_s` after the first.
+        No page of a list that is wanted whole is asked for later than `pages_within_s` after the first.
         """
+        self._account: str | None = None
         self._pages_within_s = pages_within_s
+        self._pace = pace
+        self._retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass_soon),
+            stop=tenacity.stop_after_attempt(1 + network_retries_max),
+            wait=_wait_s,
+            sleep=sleep,
+            reraise=True,
+        )
         self._http = stripe.RequestsClient(timeout=timeout_s)
         self._client = stripe.StripeClient(
             api_key,
             stripe_version=API_VERSION,
             base_addresses={"api": api_base.rstrip("/")},
-            max_network_retries=network_retries_max,
+            max_network_retries=0,
             http_client=self._http,
         )
 
@@ -66,6 +93,42 @@ class StripeApi:
     def fetch_subscription_items(self, subscription_key: str) -> list[RawObject]:
         """Every item of a subscription, like `fetch_invoice_lines`: as it is now, not as an event saw it."""
         return self._fetch_all("/v1/subscription_items", {"subscription": _checked(subscription_key)})
+
+    def fetch_credit_note_lines(self, note_key: str) -> list[RawObject]:
+        """Every line of a credit note, like `fetch_invoice_lines`."""
+        return self._fetch_all(f"/v1/credit_notes/{_checked(note_key)}/lines", {})
+
+    def fetch_session_items(self, session_key: str) -> list[RawObject]:
+        """Every line item of a checkout session, like `fetch_invoice_lines`."""
+        return self._fetch_all(f"/v1/checkout/sessions/{_checked(session_key)}/line_items", {})
+
+    def fetch(self, kind: str, key: str) -> RawObject:
+        """An object by its id, such as `fetch("invoices", "in_1")`: as it is now. `kind` is the API's word for many."""
+        if len(key) > 255 or not _NAME.fullmatch(key):
+            raise CannotProcess("not an id that Stripe would give")
+        return self._get(f"/v1/{kind}/{key}", {})
+
+    def find_invoices_paid_by(self, payment_key: str) -> list[str]:
+        """The invoices that a payment intent or a charge settled."""
+        kind = "charge" if payment_key.startswith(("ch_", "py_")) else "payment_intent"
+        payment = {"type": kind, kind: _checked(payment_key)}
+        found = self._fetch_all("/v1/invoice_payments", {"payment": payment, "status": "paid"})
+        return sorted({each["invoice"] for each in found if isinstance(each.get("invoice"), str)})
+
+    def find_sessions_paid_by(self, payment_key: str) -> list[str]:
+        """The checkout sessions that made a payment intent; a charge is never made by itself."""
+        if not payment_key.startswith("pi_"):
+            return []
+        found = self._fetch_all("/v1/checkout/sessions", {"payment_intent": _checked(payment_key)})
+        return sorted({each["id"] for each in found if isinstance(each.get("id"), str)})
+
+    def of_account(self, account: str | None) -> "StripeApi":
+        """The same client asking about a connected account; about the key's own where that is None."""
+        if account == self._account:
+            return self
+        other = copy.copy(self)
+        other._account = account
+        return other
 
     def list_events(
         self, since: datetime, types: Sequence[str] = (), until: datetime | None = None
@@ -121,14 +184,32 @@ class StripeApi:
             params = {**params, "starting_after": _last_key(objects, path)}
 
     def _get(self, path: str, params: RawObject) -> RawObject:
+        return self._retry.copy()(self._ask, path, params)
+
+    def _ask(self, path: str, params: RawObject) -> RawObject:
+        if self._pace is not None:
+            self._pace.take()
+        account = {} if self._account is None else {"stripe_account": self._account}
         try:
-            answer = self._client.raw_request("get", path, **params)
+            answer = self._client.raw_request("get", path, **params, **account)
         except stripe.StripeError as error:
             raise _sorted_out(error, path) from error
         content: object = answer.data
         if not isinstance(content, dict):
             raise CannotProcess(f"Stripe answered {path} with something other than an object")
         return content
+
+
+def _may_pass_soon(error: BaseException) -> bool:
+    """Busy, failing or out of reach for a moment; not when Stripe itself asks for more patience than that."""
+    return isinstance(error, _Busy) and (error.again_after_s or 0) <= _SOON_S
+
+
+def _wait_s(state: tenacity.RetryCallState) -> float:
+    """What Stripe asks for, else more each time; with jitter, so that a herd does not return as one."""
+    error = state.outcome.exception() if state.outcome else None
+    asked_s = error.again_after_s if isinstance(error, TryLater) else None
+    return (asked_s or 0) + tenacity.wait_exponential_jitter(multiplier=0.2, exp_base=2, max=_SOON_S, jitter=0.3)(state)
 
 
 def _made(since: datetime, until: datetime | None = None) -> RawObject:
@@ -156,14 +237,24 @@ def _last_key(objects: list[RawObject], path: str) -> str:
 
 def _sorted_out(error: stripe.StripeError, path: str) -> TryLater | CannotProcess:
     """By what to do next. A refused key is for an operator to mend, and the event waits for it, visible."""
+    again_after_s = _asked_patience(error)
     match error:
         case stripe.AuthenticationError() | stripe.PermissionError():
             return TryLater(f"Stripe refused STRIPE_API_KEY for {path}")
         case stripe.RateLimitError():
-            return TryLater(f"Stripe asked to slow down at {path}")
+            return _Busy(f"Stripe asked to slow down at {path}", again_after_s)
         case stripe.APIConnectionError():
-            return TryLater(f"Stripe could not be reached at {path}")
+            return _Busy(f"Stripe could not be reached at {path}")
     status = error.http_status
     if status is None or status >= 500 or status in (408, 409, 425, 429):
-        return TryLater(f"Stripe failed at {path} with status {status}")
+        return _Busy(f"Stripe failed at {path} with status {status}", again_after_s)
+    if status == 404:
+        return UnknownObject(f"Stripe refused {path} with status {status}")
     return CannotProcess(f"Stripe refused {path} with status {status}")
+
+
+def _asked_patience(error: stripe.StripeError) -> int | None:
+    """`Retry-After` in whole seconds, as far as it is one and no more than an hour."""
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    asked = str(headers.get("retry-after", ""))
+    return min(int(asked), 3600) if re.fullmatch(r"[0-9]{1,6}", asked) else None
