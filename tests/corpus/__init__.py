@@ -1,0 +1,1 @@
+"""The project's own corpus of provider events with what each means; see README.md for the format."""
