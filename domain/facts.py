@@ -235,6 +235,8 @@ class Reversal:
     refunded_minor: int = 0
     #: None: the event names nobody.
     provider_customer_key: str | None = None
+    #: The event carried only the first page of a credit note's lines; the rest must be fetched before judging.
+    lines_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,3 +288,10 @@ class NotUsed:
     """A verified event that changes nothing here, with the reason a person reads."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A verified event that says nothing until its provider is asked; `what` it names, for a person to read."""
+
+    what: str

@@ -122,6 +122,15 @@ class Settings(BaseSettings):
         str | None, Field(repr=False, description="a secret or restricted key (sk_... or rk_...), or unset")
     ] = None
     stripe_api_base: Annotated[str, Field(description="https://api.stripe.com, or unset")] = "https://api.stripe.com"
+    stripe_requests_per_s: Annotated[
+        int, Field(ge=1, le=1000, description="how often Stripe's API may be asked, from 1 to 1000 times a second")
+    ] = 20
+    #: Connected accounts whose events count like the program's own; those of any other are stored and ignored.
+    stripe_accounts: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^acct_[A-Za-z0-9]+$")], ...],
+        BeforeValidator(_comma_separated),
+        Field(description="ids of connected accounts (acct_...), several with commas, or unset"),
+    ] = ()
     #: (user, password) pairs; empty: there is no Chargebee endpoint.
     chargebee_webhook_users: Annotated[
         tuple[tuple[str, str], ...],

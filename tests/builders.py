@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.facts import NotUsed
+from domain.facts import Missing, NotUsed
 from infra.providers.stripe import example_events as stripe_events
 from infra.providers.stripe.example_events import Event, body, item, line
 from infra.providers.stripe.translate import translate
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 def fact_of(event: Event) -> Any:
     """The only fact that a Stripe event translates into; NotUsed where it is not used."""
     answer = translate(event["type"], event["id"], datetime.fromtimestamp(event["created"], UTC), body(event))
-    if isinstance(answer, NotUsed):
+    if isinstance(answer, NotUsed | Missing):
         return answer
     (fact,) = answer
     return fact

@@ -15,11 +15,11 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from domain.errors import TryLater
-from domain.facts import NotUsed
+from domain.facts import Fact, Missing, NotUsed
 from infra import crashpoint
 from infra.batch import BatchResult, Translated, process, rejudge, translated
 from infra.clock import Clock, system_clock
+from infra.completing import Completer
 from infra.failures import failure_mark
 from infra.inbox import (
     ClaimLost,
@@ -35,11 +35,9 @@ from infra.inbox import (
 from infra.ledger.bookings import log_bookings
 from infra.program import ProgramReader
 from infra.program_changes import PROVIDER as PROGRAM
-from infra.providers.stripe.client import StripeApi
-from infra.providers.stripe.invoice_lines import with_all_lines
 from infra.retries import READ_ONLY_TRANSACTION, connection_was_lost, sqlstate_of
 from infra.settings import Settings
-from infra.translating import events_of, translate, with_lines_missing
+from infra.translating import events_of
 from infra.unit_of_work import unit_of_work
 
 log = structlog.get_logger()
@@ -98,7 +96,7 @@ class Drain:
         self._stopping = stopping or threading.Event()
         self._fetch_budget_s = fetch_budget_s
         self._reader = ProgramReader(settings)
-        self._stripe = _stripe_api(settings)
+        self._completer = Completer(settings)
         #: Monotonic seconds at which the turn at hand began; None between two. The watchdog reads it.
         self.busy_since_s: float | None = None
 
@@ -150,10 +148,10 @@ class Drain:
         Events of which Stripe must be asked for the rest come last: they keep nobody waiting.
         """
         changes = [Translated(envelope, ()) for envelope in envelopes if envelope.provider == PROGRAM]
-        readings = [self._read(envelope) for envelope in envelopes if envelope.provider != PROGRAM]
+        readings = self._read_all(connection, [each for each in envelopes if each.provider != PROGRAM])
         decided = [reading for reading in readings if isinstance(reading, Mark)]
         batch = [reading for reading in readings if isinstance(reading, Translated)]
-        incomplete = [reading for reading in readings if isinstance(reading, _Incomplete)]
+        incomplete = [reading for reading in readings if isinstance(reading, Envelope)]
         self._mark(connection, decided, report)
         for change in changes:
             self._guarded(connection, [change], report, self._rejudge)
@@ -211,24 +209,39 @@ class Drain:
 
     # Before the transaction: what an envelope says.
 
-    def _read(self, envelope: Envelope) -> "Translated | _Incomplete | Mark":
+    def _read_all(self, connection: Connection, envelopes: Sequence[Envelope]) -> list[Translated | Envelope | Mark]:
+        """Each envelope with its facts, as it is where its provider is to be asked first, or with what became of it."""
+        done: list[Translated | Envelope | Mark] = []
+        read: list[tuple[Envelope, tuple[Fact, ...] | Missing]] = []
+        for envelope in envelopes:
+            reading = self._read(envelope)
+            if isinstance(reading, Mark):
+                done.append(reading)
+            else:
+                read.append((envelope, reading))
+        with unit_of_work(connection):
+            asked = self._completer.to_be_asked(connection, read)
+        done += [each if each.id in asked else self._kept(each, facts) for each, facts in read]
+        return done
+
+    def _read(self, envelope: Envelope) -> tuple[Fact, ...] | Missing | Mark:
         try:
-            events = events_of(envelope, self._settings)
+            facts = events_of(envelope, self._settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this event's own
             return failure_mark(envelope, error, self._clock())
-        if isinstance(events, NotUsed):
-            return Mark(envelope.id, envelope.attempts, InboxState.IGNORED, reason=events.reason)
-        if (missing := with_lines_missing(events)) is None:
-            return translated(envelope, events)
-        if self._stripe is not None:
-            return _Incomplete(envelope, missing)
-        reason = f"invoice {missing} has more lines than the event carries; set STRIPE_API_KEY to fetch them"
-        log.warning("event.waited", inbox_id=envelope.id, reason=reason)
-        return Mark(envelope.id, envelope.attempts, InboxState.WAITING, self._clock() + WAITING_DELAY, reason)
+        return _ignored(envelope, facts) if isinstance(facts, NotUsed) else facts
+
+    def _kept(self, envelope: Envelope, facts: tuple[Fact, ...] | Missing) -> Translated | Mark:
+        """Nobody is asked: either it can be worked as it is, or it waits."""
+        missing = self._completer.left_out(envelope, facts)
+        if missing is None and not isinstance(facts, Missing):
+            return translated(envelope, facts)
+        log.warning("event.waited", inbox_id=envelope.id, reason=missing)
+        return Mark(envelope.id, envelope.attempts, InboxState.WAITING, self._clock() + WAITING_DELAY, missing)
 
     # Asking Stripe for what an event left out.
 
-    def _complete(self, connection: Connection, incomplete: Sequence["_Incomplete"], report: DrainReport) -> None:
+    def _complete(self, connection: Connection, incomplete: Sequence[Envelope], report: DrainReport) -> None:
         """Fetch and work on what time allows; the rest is given back as not begun."""
         if not incomplete:
             return
@@ -243,43 +256,21 @@ class Drain:
         self._mark(connection, [reading for reading in readings if isinstance(reading, Mark)], report)
         batch = [reading for reading in readings if isinstance(reading, Translated)]
         self._guarded(connection, batch, report, self._process)
-        if left := [each.envelope for each in incomplete[len(readings) :]]:
+        if left := incomplete[len(readings) :]:
             log.warning("fetch.postponed", count=len(left))
             with unit_of_work(connection):
                 give_back(connection, left, FETCH_DELAY)
 
-    def _fetched(self, incomplete: "_Incomplete") -> Translated | Mark:
-        envelope = incomplete.envelope
-        assert self._stripe is not None  # or it would wait for a key
+    def _fetched(self, envelope: Envelope) -> Translated | Mark:
         try:
-            lines = self._stripe.fetch_invoice_lines(incomplete.invoice_key)
-            events = translate(envelope, with_all_lines(envelope.body(), lines))
-            if isinstance(events, NotUsed) or with_lines_missing(events) is not None:
-                raise TryLater("Stripe's list of the invoice's lines is not complete either")
-            return translated(envelope, events)
+            done = self._completer.completed(envelope)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this event's own
             return failure_mark(envelope, error, self._clock())
+        return _ignored(envelope, done) if isinstance(done, NotUsed) else done
 
 
-@dataclass(frozen=True, slots=True)
-class _Incomplete:
-    """An envelope that names only the first of an invoice's lines."""
-
-    envelope: Envelope
-    invoice_key: str
-
-
-def _stripe_api(settings: Settings) -> StripeApi | None:
-    """Without the SDK's own retries: the inbox carries them, and an answer never takes longer than a claim holds."""
-    if settings.stripe_api_key is None:
-        return None
-    return StripeApi(
-        settings.stripe_api_key,
-        settings.stripe_api_base,
-        timeout_s=(3.0, 8.0),
-        network_retries_max=0,
-        pages_within_s=15.0,
-    )
+def _ignored(envelope: Envelope, because: NotUsed) -> Mark:
+    return Mark(envelope.id, envelope.attempts, InboxState.IGNORED, reason=because.reason)
 
 
 def _is_the_databases_own(error: Exception) -> bool:

@@ -58,8 +58,8 @@ class Telling:
         if envelope is None:
             return False
         events = translate(envelope, envelope.body())
-        if isinstance(events, NotUsed):
-            raise CannotProcess(events.reason)
+        if not isinstance(events, tuple):
+            raise CannotProcess(events.reason if isinstance(events, NotUsed) else f"{events.what} is missing")
         result = process(self.connection, [translated(envelope, events)], self._reader, self.now)
         if result.busy:
             raise TryLater("a worker is busy with a customer whom this concerns")

@@ -10,7 +10,7 @@ import pytest
 from domain.errors import CannotProcess, TryLater
 from domain.facts import InvoicePaid
 from infra.providers.stripe.client import API_VERSION, StripeApi
-from infra.providers.stripe.invoice_lines import with_all_lines
+from infra.providers.stripe.completing import with_all_lines
 from infra.providers.stripe.translate import translate
 from tests.builders import body, line, stripe_events
 from tests.fake_stripe import FakeStripe, Trouble, fake_stripe

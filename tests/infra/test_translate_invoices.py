@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from domain.errors import Unreadable
-from domain.facts import InvoicePaid, NotUsed
-from infra.providers.stripe.invoice_lines import with_all_lines
+from domain.facts import InvoicePaid, Missing, NotUsed
+from infra.providers.stripe.completing import with_all_lines
 from infra.providers.stripe.translate import translate
 from tests.builders import body, fact_of, line, stripe_events
 
@@ -141,13 +141,22 @@ def test_other_types_are_not_used_and_not_even_read(event_type: str) -> None:
     assert translate(event_type, "evt_1", AT, b"not json") == NotUsed(f"{event_type} events are not used")
 
 
-def test_thin_events_are_not_used() -> None:
-    """A thin event is known by its type or by its envelope, and says why it is left alone."""
-    by_type = translate("v1.billing.meter.error_report_triggered", "evt_1", AT, b"{}")
-    by_envelope = translate("customer.created", "evt_1", AT, b'{"object": "v2.core.event"}')
-    assert isinstance(by_type, NotUsed)
-    assert by_type == by_envelope
-    assert "thin" in by_type.reason
+THIN = b"""{"object": "v2.core.event", "related_object": {"id": "in_1", "type": "%s", "url": "http://127.0.0.1/x"}}"""
+
+
+def test_a_thin_event_of_a_used_type_must_be_fetched() -> None:
+    """It names the kind of object it is about; one of a type without a meaning here is left alone."""
+    missing = translate("v1.invoice.paid", "evt_1", AT, THIN % b"invoice")
+    assert missing == Missing("the event names its object (invoice) without carrying it")
+    unused = translate("v1.billing.meter.error_report_triggered", "evt_1", AT, THIN % b"billing.meter")
+    assert unused == NotUsed("v1.billing.meter.error_report_triggered events are not used")
+
+
+@pytest.mark.parametrize("sent", [THIN % b"payout", b"{}", b"not json"])
+def test_a_thin_event_that_names_nothing_of_use_is_unreadable(sent: bytes) -> None:
+    """A kind of object that none of the used types is about needs an adapter."""
+    with pytest.raises(Unreadable):
+        translate("v1.invoice.paid", "evt_1", AT, sent)
 
 
 @pytest.mark.parametrize(

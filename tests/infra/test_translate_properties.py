@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Unreadable
-from domain.facts import Fact, InvoicePaid, NotUsed
+from domain.facts import Fact, InvoicePaid, Missing, NotUsed
 from infra.providers.stripe.translate import translate
 from tests.builders import ERAS, Event, body, item, line, stripe_events
 
@@ -71,7 +71,7 @@ def mangled(draw: st.DrawFn) -> Event:
     return event
 
 
-def outcome(event: Event, sent: bytes) -> tuple[Fact, ...] | NotUsed | Unreadable:
+def outcome(event: Event, sent: bytes) -> tuple[Fact, ...] | NotUsed | Missing | Unreadable:
     """What came of translating; any other exception than Unreadable gets through."""
     try:
         return translate(event["type"], "evt_1", AT, sent)

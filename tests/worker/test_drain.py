@@ -293,7 +293,7 @@ def test_without_a_key_an_invoice_waits_for_its_lines(engine: Engine) -> None:
     stage = _stage(engine)
     stage.play([_customer(1), _long_invoice(), _payment(2, 1)])
     assert stage.ask("select state, reason, next_attempt_at > now() from inbox where event_key = 'evt_long1'") == [
-        ("waiting", "invoice in_1 has more lines than the event carries; set STRIPE_API_KEY to fetch them", True)
+        ("waiting", "invoice in_1 has more lines than the event carries; set STRIPE_API_KEY to fetch the rest", True)
     ]
     _assert_sums_right(stage, 1)
     with engine.begin() as connection:

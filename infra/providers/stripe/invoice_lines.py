@@ -4,11 +4,10 @@ Stripe's `subtotal` is after line-level discounts and before invoice-level ones;
 version is line amounts - discounts + exclusive tax = total.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from msgspec import UNSET
 
 from domain.errors import Unreadable
@@ -34,20 +33,6 @@ def invoice_subscription(invoice: shapes.Invoice) -> str | None:
     return None if invoice.subscription is UNSET else invoice.subscription
 
 
-def with_all_lines(body: bytes, lines: Sequence[Mapping[str, Any]]) -> bytes:
-    """The same invoice event with `lines` in place of its first page, to be translated like any other.
-
-    `lines` may come in another API version than the body: every line is read by the fields it has. Raises Unreadable
-    where the body is not an invoice event.
-    """
-    try:
-        event = msgspec.json.decode(body)
-        event["data"]["object"]["lines"] = {"object": "list", "data": list(lines), "has_more": False}
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
-        raise Unreadable("Object missing required field `lines` - at `$.data.object`") from None
-    return msgspec.json.encode(event)
-
-
 def _line(line: shapes.Line, discount_minor: int, billed: str | None) -> InvoiceLine:
     if line.parent is UNSET and line.subscription is UNSET and line.type is None:
         raise Unreadable(f"Object missing required field `parent`, needs an adapter - at `{_LINE}`")
@@ -57,7 +42,7 @@ def _line(line: shapes.Line, discount_minor: int, billed: str | None) -> Invoice
         subscription_key=_subscription_key(line, billed),
         product_key=_product_key(line) or price_key,
         price_keys=(price_key,) if price_key else (),
-        amount_minor=line.amount - _included_tax(line),
+        amount_minor=line.amount - included_tax(line.taxes or line.tax_amounts),
         discount_minor=discount_minor,
         quantity=line.quantity,
         recurring=_is_recurring(line),
@@ -124,9 +109,9 @@ def _product_key(line: shapes.Line) -> str | None:
 # --- money
 
 
-def _included_tax(line: shapes.Line) -> int:
-    """Tax inside the line's amount. Hybrids list the same tax twice, in `taxes` and in `tax_amounts`."""
-    return sum(tax.amount for tax in line.taxes or line.tax_amounts or () if _is_included(tax))
+def included_tax(taxes: Iterable[shapes.TaxAmount] | None) -> int:
+    """Tax inside a line's amount. Hybrids list the same tax twice, in `taxes` and `tax_amounts`: give one of them."""
+    return sum(tax.amount for tax in taxes or () if _is_included(tax))
 
 
 def _is_included(tax: shapes.TaxAmount) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from domain.errors import Unreadable
-from domain.facts import BillingEvent, CatalogueEvent, NotUsed, Source
+from domain.facts import BillingEvent, CatalogueEvent, Missing, NotUsed, Source
 from infra.providers.stripe import shapes
 
 PROVIDER: Final = "stripe"
@@ -16,19 +16,13 @@ AMOUNT_MAX: Final = 10**15
 
 ObjectT = TypeVar("ObjectT")
 
-Translation = tuple[BillingEvent, ...] | tuple[CatalogueEvent, ...] | NotUsed
+Translation = tuple[BillingEvent, ...] | tuple[CatalogueEvent, ...] | NotUsed | Missing
 #: (exact body without NUL, source) -> facts. Raises Unreadable, or msgspec's own errors.
 Translator = Callable[[bytes, Source], Translation]
 
 
-class ThinEvent(Exception):
-    """The body is a thin event: it names its object without carrying it."""
-
-
 def change_of(event: shapes.Event[ObjectT]) -> shapes.Change[ObjectT]:
-    """The object of an event, and what was there before it. Raises ThinEvent."""
-    if event.object == "v2.core.event":
-        raise ThinEvent
+    """The object of an event, and what was there before it."""
     if event.data is None:
         raise Unreadable("Object missing required field `data` - at `$`")
     return event.data
@@ -79,3 +73,8 @@ def within(amount_minor: int, path: str) -> int:
 def id_of(named: shapes.Expandable) -> str | None:
     """The id, whether or not somebody expanded the object."""
     return named.id if isinstance(named, shapes.Identified) else named
+
+
+def present_keys(*keys: str | None) -> tuple[str, ...]:
+    """Those that are there."""
+    return tuple(key for key in keys if key is not None)

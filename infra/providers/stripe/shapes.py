@@ -231,6 +231,25 @@ class Identified(Shape):
 Expandable = Key | Identified | None
 
 
+class PaidBy(Shape):
+    """What an invoice was paid with: a payment intent, or a charge that has none."""
+
+    payment_intent: Expandable = None
+    charge: Expandable = None
+
+
+class Payment(Shape):
+    """One payment of an invoice, expanded in it."""
+
+    payment: PaidBy | None = None
+
+
+class PaidBys(Shape):
+    """An invoice's payments."""
+
+    data: list[Payment]
+
+
 class Invoice(Shape):
     """An invoice. 2016 has `paid` and no `status`; basil and later have only `status`."""
 
@@ -255,6 +274,8 @@ class Invoice(Shape):
     #: Until basil: ids of what settled it, or the objects themselves where somebody expanded them.
     charge: Expandable = None
     payment_intent: Expandable = None
+    #: From basil on, where somebody expanded them.
+    payments: PaidBys | None = None
 
 
 class Product(Shape):
