@@ -71,11 +71,22 @@ class Step:
 
 def play(table: str) -> int:
     """Line by line; every expectation is asserted where it stands. How many there were."""
-    stage, steps = MemoryStage(), list(read(table))
+    return sum(len(step.expected) for step in _played(MemoryStage(), table))
+
+
+def stage_of(table: str) -> MemoryStage:
+    """What a table leaves behind, to look at in other ways."""
+    stage = MemoryStage()
+    _played(stage, table)
+    return stage
+
+
+def _played(stage: MemoryStage, table: str) -> list[Step]:
+    steps = list(read(table))
     for step in steps:
         _take(stage, step)
         _compare(stage, step.expected, step.text)
-    return sum(len(step.expected) for step in steps)
+    return steps
 
 
 def play_in_any_order(table: str, seed: int) -> int:

@@ -1,12 +1,14 @@
 """What a draft would have paid is what the same trigger did pay, when it was there all along."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain.occasions import subjects_of
 from domain.preview import Preview, PreviewRow, with_draft
 from domain.triggers import Trigger, TriggerEvent, parse_trigger
+from tests.domain.table_words import trigger_document
+from tests.domain.tables import stage_of
 from tests.memory_ledger import MemoryLedger
 from tests.simulation.histories import END, START, draw
 from tests.simulation.in_memory import LONG_AGO, MemoryStage, play_at_once
@@ -106,3 +108,69 @@ def test_a_draft_stands_in_for_the_trigger_it_would_replace() -> None:
     (only,) = program.triggers["whole"]
     assert isinstance(only, Trigger)
     assert (only.active, only.effective_from, only.version) == (True, START, 1)
+
+
+YEAR = """
+on 2026-01-01   product   Inbox, also priceprod_mail
+on 2026-01-01   product   Mail
+on 2026-01-01   partner   ada
+on 2026-01-02   customer  cus_1 is acme of ada
+on 2026-01-01   trigger   old: 1 percent of Inbox
+on 2026-01-01   trigger   hello: 2.00 USD when a product is bought
+on 2026-01-05   stripe    sub_1 of cus_1 active: Mail 100.00 USD
+on 2026-01-10   stripe    in_1 of cus_1 paid 100.00 USD Mail on sub_1
+on 2026-02-10   stripe    in_2 of cus_1 paid 100.00 USD Mail on sub_1
+on 2026-02-20   stripe    in_3 of cus_1 paid -50.00 USD Mail on sub_1
+on 2026-03-10   stripe    in_4 of cus_1 paid 30.00 USD nothing
+"""
+
+#: From a moment on, or up to it; what the draft would have paid, of what all would have, beside what is booked.
+PREVIEWS = """
+10 percent of Inbox                            | all          | Inbox 1500 of 1850, booked 350
+10 percent of Inbox, once per customer         | all          | Inbox 1000 of 1350, booked 350
+10 percent of Inbox, up to 15.00 USD           | all          | Inbox 1000 of 1350, booked 350
+10 percent of Inbox, on the first 1 payments   | all          | Inbox 1000 of 1350, booked 350
+10 percent of Inbox, on the first 1 payments   | since in_2   | Inbox 0 of 50, booked 50
+10 percent of Inbox, on the first 2 payments   | since in_2   | Inbox 500 of 550, booked 50
+10 percent of Inbox, on the first 2 payments   | since in_3   | Inbox 0 of -50, booked -50
+10 percent of Inbox, once per customer         | until in_2   | Inbox 1000 of 1300, booked 300
+10 percent of every payment                    | since in_4   | None 300 of 300, booked 0
+5.00 USD when a product is bought              | all          | Inbox 500 of 850, booked 350
+5.00 USD when a product is bought              | since sub_1  | Inbox 500 of 850, booked 350
+5.00 USD when a product is bought              | until sub_1  | nothing
+5.00 USD when a product is bought              | since in_1   | Inbox 0 of 150, booked 150
+"""
+MOMENTS = {"sub_1": (1, 5), "in_1": (1, 10), "in_2": (2, 10), "in_3": (2, 20), "in_4": (3, 10)}
+
+
+@pytest.mark.parametrize("row", PREVIEWS.strip().splitlines())
+def test_a_draft_is_judged_as_if_it_had_been_there(row: str) -> None:
+    """Limits count from the period's beginning, payments from the customer's; credits follow their charge."""
+    offer, when, expected = (part.strip() for part in row.split("|"))
+    worth, word, of = offer.partition(" of " if " of " in offer else " when ")
+    what, _, options = (word + of).strip().partition(", ")
+    draft = trigger_document("draft", worth, what, [options] if options else [])
+    side, _, name = when.partition(" ")
+    moment = datetime(2026, *MOMENTS[name], 12, tzinfo=UTC) if name else LONG_AGO
+    since, until = (LONG_AGO, moment) if side == "until" else (moment, AFTER)
+    for portion in (1, 7):
+        preview = previewed(stage_of(YEAR), "draft", draft, since, until, portion)
+        shown = [
+            f"{product} {row.draft_minor} of {row.total_minor}, booked {row.booked_minor}"
+            for (_, product, _), row in preview.rows.items()
+        ]
+        assert shown == ([] if expected == "nothing" else [expected])
+
+
+def test_what_was_declined_is_not_booked_and_a_draft_is_counted_by_its_payments() -> None:
+    """A commission that a person declined stands beside nothing; two payments are two."""
+    stage = stage_of(YEAR + "on 2026-03-11   people    decline old because it is the partner's own\n")
+    draft = trigger_document("draft", "10 percent", "of Inbox", ["on the first 2 payments"])
+    (row,) = previewed(stage, "draft", draft, until=datetime(2026, 2, 20, 12, tzinfo=UTC)).rows.values()
+    assert (row.draft_minor, row.draft_count, row.booked_minor) == (2000, 2, 200)
+
+
+def test_a_draft_says_nothing_of_when_it_begins() -> None:
+    """A draft from a day to come is previewed as if it had begun with the period."""
+    draft = {**trigger_document("draft", "10 percent", "of Inbox", []), "effective_from": 1893456000000}
+    assert summed(previewed(stage_of(YEAR), "draft", draft), "draft_minor") == {("ada", "usd"): 1500}
