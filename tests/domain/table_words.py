@@ -83,6 +83,7 @@ def _read_option(option: str, rules: list[dict[str, Any]], document: dict[str, A
 
 _CONDITIONS: list[tuple[str, Callable[..., dict[str, Any]]]] = [
     (r"for group (\w+)", lambda group: condition("partner.group", "is_any_of", [group])),
+    (r"tagged (\w+)", lambda tag: condition("partner.tags", "contains", tag)),
     (r"for customers in (\w+)", lambda country: condition("customer.country", "is_any_of", [country])),
     (r"for customers at (\S+)", lambda domain: condition("customer.email_domain", "is_any_of", [domain])),
     (r"for customers younger than (\d+) days", lambda n: condition("customer.age", "newer_than", {"days": int(n)})),

@@ -235,7 +235,8 @@ class _Reader:
 
         def act(stage: MemoryStage) -> None:
             for key, commission in list(stage.ledger.commissions.items()):
-                if commission.amount_minor and what in (None, commission.claimant.trigger_key):
+                named = "adjustments" if commission.part else commission.claimant.trigger_key
+                if commission.amount_minor and what in (None, named):
                     stage.ledger.set_state(key, move(commission, CommissionState(to), reason))
             stage.judge_everything()
 

@@ -88,7 +88,7 @@ expect          -5.00 USD to ada by ten for Inbox in in_1, pending, adjusting
 expect          6.00 USD to ada by six for Inbox in in_1, declined
 expect          1.00 USD to ada by two for Inbox in in_1, hold
 """,
-    "a declined adjustment is forgiven, not forgotten": """
+    "what is taken back after a payout adjusts it, and a declined adjustment is forgiven, not forgotten": """
 on 2026-01-01   trigger   ten: 10 percent of Inbox
 on 2026-01-09   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
 on 2026-01-10   people    approve
@@ -96,6 +96,11 @@ on 2026-01-10   people    pay
 on 2026-01-11   stripe    re_1 of in_1 refunded 50.00 USD
 expect          10.00 USD to ada by ten for Inbox in in_1, paid
 expect          -5.00 USD to ada by ten for Inbox in in_1, pending, adjusting
+on 2026-01-12   people    decline adjustments because the partner could not know
+on 2026-01-13   stripe    re_2 of in_1 refunded 20.00 USD
+expect          10.00 USD to ada by ten for Inbox in in_1, paid
+expect          -5.00 USD to ada by ten for Inbox in in_1, declined, adjusting
+expect          -2.00 USD to ada by ten for Inbox in in_1, pending, adjusting
 """,
 }
 
@@ -175,6 +180,26 @@ expect          1.00 USD to ada by off for Inbox in in_1, pending
 expect          5.00 USD to ada by back for Inbox in in_2, pending
 expect          10.00 USD to ada by later for Inbox in in_3, pending
 expect          5.00 USD to ada by back for Inbox in in_3, pending
+""",
+    "a partner's first group holds from the beginning, a later one from when it says": """
+on 2026-01-01   trigger   gold: 10 percent of Inbox, for group gold, since 2025-12-01
+on 2026-01-20   partner   ada in silver, from 2025-12-20
+on 2025-12-10   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
+on 2025-12-25   stripe    in_2 of cus_1 paid 100.00 USD Inbox on sub_1          # silver by then
+expect          10.00 USD to ada by gold for Inbox in in_1, pending
+""",
+    "tags are those of the payment's day": """
+on 2026-01-01   trigger   vip: 10 percent of Inbox, tagged vip
+on 2026-02-01   partner   ada in gold tagged new
+on 2026-01-20   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
+on 2026-02-20   stripe    in_2 of cus_1 paid 100.00 USD Inbox on sub_1
+expect          10.00 USD to ada by vip for Inbox in in_1, pending
+""",
+    "one mail address does not make one customer": """
+on 2026-01-01   trigger   ten: 10 percent of Inbox
+on 2026-01-03   customer  cus_2, mail a@acme.com
+on 2026-01-09   stripe    in_1 of cus_2 paid 100.00 USD Inbox on sub_1
+expect          nothing
 """,
     "a group that a partner joined later": """
 on 2026-01-01   trigger   gold: 10 percent of Inbox, for group gold
