@@ -173,7 +173,7 @@ def test_a_product_is_known_from_its_first_version_on() -> None:
 
 
 def test_of_a_customer_is_read_what_was_said_last_by_then() -> None:
-    """The first word holds from the beginning; of two of one moment the newer event's counts; without mail no domain."""
+    """The first word holds from the beginning; of two of one moment the newer event's counts; no mail, no domain."""
     words = CASE.descriptions["cust_1"]
 
     def domain_at(number: int, *more: CustomerSeen) -> object:

@@ -1,6 +1,6 @@
 """One paid invoice is one transaction with one line per product."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from domain.facts import InvoiceLine, InvoicePaid, Source
 from domain.transactions import Basis, Line, transaction_of
@@ -66,3 +66,11 @@ def test_credits_alone_keep_their_own_prices() -> None:
 def test_a_zero_invoice_is_a_transaction() -> None:
     """A payment of nothing is recorded like any other."""
     assert lines_of(line("il_1", 0))["sub_1/prod_inbox"].net_minor == 0
+
+
+def test_a_payment_is_of_the_moment_it_was_paid() -> None:
+    """Not of the moment an event told of it, which may be days later and is another for every event."""
+    for days in (0, 9):
+        source = Source(0, NOON + timedelta(days=days), 1, f"evt_{days}")
+        told = InvoicePaid("stripe", "in_1", "cus_1", source, NOON, "usd", (line("il_1", 5),), lines_missing=False)
+        assert transaction_of(told).occurred_at == NOON
