@@ -8,35 +8,48 @@ from hypothesis import strategies as st
 
 from domain import ids
 
-CAUSE: tuple[Any, ...] = ("trig_1", "stripe:in_1", "sub_1/prod_inbox", "ada", "usd", 0, 0)
+CAUSE: dict[str, Any] = {
+    "trigger": "trig_1",
+    "occasion": "stripe:in_1",
+    "line": "sub_1/prod_inbox",
+    "partner": "ada",
+    "currency": "usd",
+    "instalment": 0,
+    "part": 0,
+}
+
+
+def commission(**changes: Any) -> str:
+    """The key of ada's commission on Inbox, but for these changes."""
+    return ids.commission_key(**{**CAUSE, **changes})
 
 
 @pytest.mark.parametrize(
-    "other",
+    "change",
     [
-        ("trig_2", *CAUSE[1:]),
-        (CAUSE[0], "stripe:in_2", *CAUSE[2:]),
-        (*CAUSE[:2], None, *CAUSE[3:]),
-        (*CAUSE[:2], "sub_1/prod_chat", *CAUSE[3:]),
-        (*CAUSE[:3], "bob", *CAUSE[4:]),
-        (*CAUSE[:4], "eur", *CAUSE[5:]),
-        (*CAUSE[:5], 1, 0),
-        (*CAUSE[:5], 0, 1),
-        (*CAUSE, "product_created"),
+        {"trigger": "trig_2"},
+        {"occasion": "stripe:in_2"},
+        {"line": None},
+        {"line": "sub_1/prod_chat"},
+        {"partner": "bob"},
+        {"currency": "eur"},
+        {"instalment": 1},
+        {"part": 1},
+        {"event": "product_created"},
     ],
 )
-def test_a_commission_is_its_trigger_payment_line_partner_and_instalment(other: tuple[Any, ...]) -> None:
+def test_a_commission_is_its_trigger_payment_line_partner_and_instalment(change: dict[str, Any]) -> None:
     """Whatever one of them differs in is another commission; the same of all of them is the same one."""
-    assert ids.commission_key(*other) != ids.commission_key(*CAUSE)
-    assert ids.commission_key(*other) == ids.commission_key(*other)
-    assert ids.commission_key(*CAUSE, "transaction_created") == ids.commission_key(*CAUSE)
+    assert commission(**change) != commission()
+    assert commission(**change) == commission(**change)
+    assert commission(event="transaction_created") == commission()
 
 
 def test_keys_in_the_books_stay_as_they_are() -> None:
     """A key that changed would book everything a second time."""
-    assert ids.commission_key(*CAUSE) == "cmsn_77984bca2845ff89fe2f"
-    assert ids.commission_key(*CAUSE[:2], None, *CAUSE[3:]) == "cmsn_09b01a437917f217b923"
-    assert ids.commission_key(*CAUSE, "product_created") == "cmsn_6ac0c25eee1f293acace"
+    assert commission() == "cmsn_77984bca2845ff89fe2f"
+    assert commission(line=None) == "cmsn_09b01a437917f217b923"
+    assert commission(event="product_created") == "cmsn_6ac0c25eee1f293acace"
     assert ids.customer_key("acme") == "cust_fd834411077133aa771d"
     assert ids.product_book_key("stripe", "prod_inbox") == "pbook_06dce0b02871d126a8f9"
     assert ids.transaction_key("stripe", "in_1") == "stripe:in_1"
