@@ -27,6 +27,8 @@ from infra.settings import Settings
 PREFIX = "/api/v2"
 #: Also how many requests are worked on at once.
 CONNECTIONS = 10
+#: Previews at once.
+PREVIEWS = 2
 _STATEMENT_TIMEOUT_S = 15
 _LOCK_TIMEOUT_S = 5
 
@@ -45,16 +47,19 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         statement_timeout_s=_STATEMENT_TIMEOUT_S,
         lock_timeout_s=_LOCK_TIMEOUT_S,
     )
+    previewing = make_engine(
+        settings.database_url, application_name="dashboard-previews", pool_size=PREVIEWS, pool_timeout_s=1
+    )
     asking = make_engine(settings.database_url, application_name="dashboard-health", pool_size=1, connect_timeout_s=3)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         limits = RateLimits(settings.redis_url or "", settings.api_requests_per_minute)
-        app.state.rooms = Rooms(settings, engine, limits, clock, anyio.Semaphore(CONNECTIONS))
+        app.state.rooms = Rooms(settings, engine, previewing, limits, clock, anyio.Semaphore(CONNECTIONS))
         _log.info("dashboard.started")
         yield
-        engine.dispose()
-        asking.dispose()
+        for each in (engine, previewing, asking):
+            each.dispose()
         _log.info("dashboard.stopped")
 
     app = FastAPI(

@@ -48,6 +48,8 @@ class Rooms:
 
     settings: Settings
     engine: Engine
+    #: For what reads for minutes; a request that finds none free is sent away at once.
+    previewing: Engine
     limits: RateLimits
     clock: Clock
     connections: anyio.Semaphore
@@ -65,7 +67,7 @@ class Visit:
     """What an endpoint works with. `now` is one moment for the whole request."""
 
     settings: Settings
-    engine: Engine
+    previewing: Engine
     connection: Connection
     who: Caller | PartnerMember
     now: datetime
@@ -162,7 +164,7 @@ class _VisitRoute(APIRoute):
             if (wait_s := rooms.limits.wait_of_caller(who.actor)) is not None:
                 raise TooManyRequests(wait_s)
             request_id = request.scope["state"]["request_id"]
-            yield Visit(rooms.settings, rooms.engine, connection, who, rooms.clock(), request_id)
+            yield Visit(rooms.settings, rooms.previewing, connection, who, rooms.clock(), request_id)
 
     def _turn_away(self, request: Request) -> NoReturn:
         rooms: Rooms = request.app.state.rooms

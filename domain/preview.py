@@ -1,18 +1,20 @@
 """Preview: what a draft trigger would have paid over recorded history, beside what is booked, before anyone saves it.
 
 The very functions that judge live payments, over a program with the draft in it. Fed in portions, in the order in
-which things were paid, it keeps a row per partner and product and a standing per customer, never the history.
+which things were paid, it keeps a row per partner and product and a standing per customer, never the history. Fed
+customer by customer, it need not keep the standings either: see `forget_customers`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from domain import ids
 from domain.case import CaseFile, Program, Verdict
 from domain.commissions import Commission, CommissionState
 from domain.judge import Judge, customer_of, history_of, moment_of
 from domain.known import ProductKey
-from domain.occasions import CustomerFile, Occasion, customer_verdicts, subjects_of
+from domain.occasions import CustomerFile, Occasion, customer_verdicts, partner_verdicts, subjects_of
 from domain.readings import entry_of, line_product_values
 from domain.standings import Standing
 from domain.transactions import Transaction
@@ -90,6 +92,11 @@ class Preview:
                 return standing
         return recorded
 
+    def forget_customers(self) -> None:
+        """Let go of where customers stand: whatever is added from here on is of customers not met before."""
+        self._standings.clear()
+        self._charges.clear()
+
     def add_customer(self, file: CustomerFile, booked: Mapping[str, Iterable[Commission]]) -> None:
         """Judge one customer's occasions other than payments; `booked` is by subject."""
         products: dict[str, str | None] = {}
@@ -102,6 +109,16 @@ class Preview:
                 said = commission.particulars
                 if said is not None and self.since <= said.earned_at < self.until:
                     self._add_booked(commission, products.get(commission.claimant.occasion_key))
+
+    def add_partner(self, partner_key: str, booked: Mapping[str, Iterable[Commission]]) -> None:
+        """Judge one partner's joining; `booked` is by subject."""
+        for occasion, verdict in partner_verdicts(partner_key, self.program):
+            if self.since <= occasion.at < self.until:
+                self._add_verdict(verdict, None)
+        for commission in booked.get(ids.partner_subject(partner_key), ()):
+            said = commission.particulars
+            if said is not None and self.since <= said.earned_at < self.until:
+                self._add_booked(commission, None)
 
     def _add_verdict(self, verdict: Verdict, product: str | None) -> None:
         if verdict.desired is None:

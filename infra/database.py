@@ -35,6 +35,7 @@ def make_engine(
     statement_timeout_s: float | None = None,
     lock_timeout_s: float | None = None,
     connect_timeout_s: int = 5,
+    pool_timeout_s: float = 10,
     pre_ping: bool = True,
 ) -> Engine:
     """An engine on psycopg 3 that connects on first use and never holds more than `pool_size` connections.
@@ -51,7 +52,7 @@ def make_engine(
         address,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=pool_timeout_s,
         pool_use_lifo=True,
         pool_pre_ping=pre_ping,
         hide_parameters=True,

@@ -1,0 +1,82 @@
+"""`/triggers/preview`: what a draft would have paid, over HTTP, beside what is booked."""
+
+from typing import Any
+
+import pytest
+
+from tests.builders import item, line, stripe_events
+from tests.dashboard.running import Api
+from tests.stage import Stage
+
+MORE: dict[str, Any] = {
+    "name": "More of Inbox",
+    "event": "transaction_created",
+    "rules": {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]},
+    "action": {"type": "percent", "percent": "50"},
+}
+
+
+@pytest.fixture
+def played(stage: Stage) -> Stage:
+    """ada's customer paid 49.00 for Live Chat and 99.00 for Inbox, under 10 % and 20 %."""
+    stage.product("Live Chat", "prod_chat")
+    stage.product("Inbox", "prod_inbox")
+    stage.partner("ada")
+    for key, percent, name in (("trg_chat", "10", "Live Chat"), ("trg_inbox", "20", "Inbox")):
+        stage.trigger(key, percent, rules={"field": "product.name", "op": "is_any_of", "value": [name]})
+    paid = [line("prod_chat", 4900), line("prod_inbox", 9900)]
+    stage.play(
+        [
+            stripe_events.customer("cus_1", customer_key="acme", partner_key="ada"),
+            stripe_events.subscription(
+                "sub_1", customer="cus_1", items=[item("prod_chat", amount=4900), item("prod_inbox", amount=9900)]
+            ),
+            stripe_events.invoice_paid("in_1", customer="cus_1", subscription="sub_1", lines=paid),
+        ]
+    )
+    assert sorted(row[4] for row in stage.commissions()) == [490, 1980]
+    return stage
+
+
+def amounts(found: Any) -> dict[str | None, tuple[int, int, int]]:
+    """Per product: by the draft, by all triggers with it, booked."""
+    return {row["product"]: (row["amount"], row["amount_all_triggers"], row["amount_booked"]) for row in found["rows"]}
+
+
+def test_a_draft_is_previewed_beside_what_is_booked(api: Api, played: Stage) -> None:
+    """A new draft adds to what is booked; in an existing trigger's place it stands instead; nothing is saved."""
+    found = api.post("/triggers/preview", MORE)
+    assert amounts(found) == {"Live Chat": (0, 490, 490), "Inbox": (4950, 6930, 1980)}
+    assert found["transactions"] == 1
+    assert [(row["amount"], row["count"], row["amount_booked"]) for row in found["totals"]] == [(4950, 1, 2470)]
+    assert [each["kind"] for each in found["warnings"]] == ["overlap"]
+    instead = api.post("/triggers/preview", {"trigger": MORE, "replaces": "trg_inbox"})
+    assert amounts(instead) == {"Live Chat": (0, 490, 490), "Inbox": (4950, 4950, 1980)}
+    assert instead["warnings"] == []
+    assert played.ask("select count(*) from trigger_versions") == [(2,)]
+
+
+def test_a_period_is_from_inclusive_to_exclusive(api: Api, played: Stage) -> None:
+    """What was paid at `from` counts, what was paid at `to` does not."""
+    at_s = played.ask("select extract(epoch from occurred_at)::bigint from transactions")[0][0]
+    at = int(at_s) * 1000
+    assert api.post("/triggers/preview", {**MORE, "from": at, "to": at + 1})["transactions"] == 1
+    assert api.post("/triggers/preview", {**MORE, "from": at - 1, "to": at})["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"from": "yesterday"}, "from"),
+        ({"from": 1_800_000_000_000, "to": 1_700_000_000_000}, "to"),
+        ({"replaces": "trg_none"}, "replaces"),
+        ({"replaces": 7}, "replaces"),
+        ({"colour": "red"}, "colour"),
+        ({"action": None}, "action"),
+        ({"trigger": {}}, "trigger"),
+    ],
+)
+def test_a_mistake_is_named(api: Api, change: dict[str, Any], field: str) -> None:
+    """Whatever is wrong with draft or period comes back by name."""
+    refusal = api.post("/triggers/preview", {**MORE, **change}, 400)
+    assert [each["field"] for each in refusal["errors"]] == [field]
