@@ -32,8 +32,7 @@ def load_case_file(connection: Connection, keys: Collection[str], horizon: timed
     names = load_names(connection, {(t.provider, t.provider_customer_key or "") for t in paid.values()})
     fitting = fitting_products(connection, paid, names)
     products = _products(connection, [*_paid_for(paid), *_moments_of(fitting, paid)], horizon)
-    for key, owned in fitting.items():
-        paid[key] = led_to_products(paid[key], {product: products.get(product, ()) for product in owned})
+    paid |= _led(paid, fitting, products)
     claims = load_claims(connection, [*_sale_subjects(paid), *names.subjects()])
     previous, followed = _neighbours(connection, sorted(paid))
     return CaseFile(
@@ -69,6 +68,29 @@ def _payments(
     chains |= _chains(connection, sorted(others.difference(keys)))
     also = others | {ref[0] for chain in chains.values() for ref in chain}
     return load_transactions(connection, sorted({*keys, *also})), chains, credited_by
+
+
+def load_led(
+    connection: Connection, keys: Collection[str]
+) -> tuple[dict[str, Transaction], dict[str, Transaction], Names]:
+    """Transactions as they were told, the same with posted lines led to their products, and who paid them."""
+    told = load_transactions(connection, sorted(keys))
+    names = load_names(connection, {(t.provider, t.provider_customer_key or "") for t in told.values()})
+    fitting = fitting_products(connection, told, names)
+    products = _products(connection, list(_moments_of(fitting, told)), timedelta(0)) if fitting else {}
+    return told, {**told, **_led(told, fitting, products)}, names
+
+
+def _led(
+    told: Mapping[str, Transaction],
+    fitting: Mapping[str, Collection[ProductKey]],
+    products: Mapping[ProductKey, tuple[ProductVersion, ...]],
+) -> dict[str, Transaction]:
+    """Those whose lines are led to products."""
+    return {
+        key: led_to_products(told[key], {product: products.get(product, ()) for product in owned})
+        for key, owned in fitting.items()
+    }
 
 
 def _moments(
