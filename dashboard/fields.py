@@ -29,6 +29,8 @@ def _currency(value: str) -> str:
 
 #: A key, ours or theirs, as it is.
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_storable)]
+#: A key made of two.
+LongKey = Annotated[str, StringConstraints(min_length=1, max_length=600), AfterValidator(_storable)]
 #: A name or another short text, without the white space around it.
 ShortText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)

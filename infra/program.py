@@ -1,7 +1,7 @@
 """The company's program as recorded: catalogue, partners, triggers. Read whole, kept until its revision moves."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -22,14 +22,15 @@ class ProgramReader:
         self._basis = Basis(settings.commission_basis)
         self._lookback = timedelta(days=settings.attribution_lookback_days)
         self._zone = settings.program_timezone
-        self._revision = -1
+        #: The revision, and which write of its row that was: a restored database may count again from below.
+        self._read: tuple[int, str] | None = None
         self._program: Program | None = None
-        self._parsed: dict[tuple[str, int], Trigger] = {}
+        self._parsed: dict[tuple[str, int, datetime], Trigger] = {}
 
     def read(self, connection: Connection) -> Program:
         """The program as of now. Hold `infra.locks.share_program` to keep it so."""
-        revision = fetch(connection, "select revision from program_revision")[0].revision
-        if self._program is None or revision != self._revision:
+        row = fetch(connection, "select revision, cast(xmin as text) as write from program_revision")[0]
+        if self._program is None or self._read != (row.revision, row.write):
             self._program = Program(
                 catalogue=_catalogue(connection),
                 triggers=self._triggers(connection),
@@ -38,13 +39,13 @@ class ProgramReader:
                 lookback=self._lookback,
                 zone=self._zone,
             )
-            self._revision = revision
+            self._read = row.revision, row.write
         return self._program
 
     def _triggers(self, connection: Connection) -> dict[str, tuple[Trigger, ...]]:
         found: dict[str, list[Trigger]] = {}
         for row in fetch(connection, "select * from trigger_versions order by key, version"):
-            place = (row.key, row.version)
+            place = (row.key, row.version, row.created_at)
             if place not in self._parsed:
                 self._parsed[place] = trigger_of(row)
             found.setdefault(row.key, []).append(self._parsed[place])

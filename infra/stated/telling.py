@@ -119,6 +119,11 @@ def _reader_of(settings: Settings) -> ProgramReader:
     return _own.reader
 
 
+def program_as_of_now(connection: Connection, settings: Settings) -> Program:
+    """The program, for showing: kept by the thread as long as it stays the same."""
+    return _reader_of(settings).read(connection)
+
+
 def event_key_of(kind: str, document: Statement) -> str:
     """The key of a statement that may be made again with other words: made of all it says, its moment included."""
     return ids.derived("said", kind, msgspec.json.encode(document).decode())
