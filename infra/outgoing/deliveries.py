@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.errors import Conflict, Missing, Rejected
-from domain.problems import is_storable, quoted
+from domain.problems import quoted
 from domain.windows import epoch_ms
 from infra.retries import DELIVERY_WAITS_S, next_attempt
 from infra.rows import as_json, fetch
@@ -98,6 +98,18 @@ def claim(connection: Connection, busy: Collection[str] = ()) -> list[Claimed]:
     return sorted((Claimed(*row) for row in rows), key=lambda delivery: delivery.id)
 
 
+def bury_undeliverable(connection: Connection) -> int:
+    """Make dead what waits for endpoints that were deleted; how many. A change may be told to one just deleted."""
+    return connection.execute(
+        text("""
+            update webhook_deliveries d set state = 'dead', next_attempt_at = null, finished_at = now(),
+                reason = 'its endpoint was deleted'
+            from webhook_endpoints e
+            where e.key = d.endpoint_key and e.deleted_at is not null and d.next_attempt_at is not null
+        """)
+    ).rowcount
+
+
 def save_payloads(connection: Connection, payloads: Mapping[int, str]) -> None:
     """Fix what deliveries say, by id: every attempt sends the same bytes."""
     connection.execute(
@@ -151,35 +163,9 @@ def forget_delivered(connection: Connection) -> int:
 # For people.
 
 
-def list_deliveries(
-    connection: Connection,
-    *,
-    endpoint_key: str | None = None,
-    state: str | None = None,
-    event_type: str | None = None,
-    after: int | None = None,
-    limit: int = 10,
-) -> list[dict[str, Any]]:
-    """The newest deliveries, or those after (older than) a delivery's id, as documents."""
-    wanted = {"endpoint_key": endpoint_key, "state": state, "event_type": event_type}
-    if not all(is_storable(value) for value in wanted.values() if value is not None):
-        return []
-    conditions = [f"{name} = :{name}" for name, value in wanted.items() if value is not None]
-    if after is not None:
-        conditions.append("id < :after")
-    rows = fetch(
-        connection,
-        f"select * from webhook_deliveries where {' and '.join(conditions or ['true'])} order by id desc limit :limit",
-        limit=limit,
-        after=after,
-        **wanted,
-    )
-    return [document(row) for row in rows]
-
-
 def find_delivery(connection: Connection, key: str) -> dict[str, Any]:
     """One delivery as a document. Raises Missing for a key nobody knows."""
-    found = fetch(connection, "select * from webhook_deliveries where key = :key", key=key) if is_storable(key) else ()
+    found = fetch(connection, "select * from webhook_deliveries where key = :key", key=key)
     if not found:
         raise _unknown(key)
     return document(found[0])

@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.errors import Conflict, Missing, Rejected
-from domain.problems import Problems, is_storable, quoted
+from domain.problems import Problems, quoted
 from domain.windows import epoch_ms
+from infra.outgoing.deliveries import bury_undeliverable
 from infra.outgoing.targets import Network, check_target
 from infra.rows import fetch
 
@@ -71,7 +72,7 @@ def change_endpoint(
 
     Raises Missing for a key nobody knows, RejectedDocument with every mistake.
     """
-    known = _row(connection, key)
+    known = _row(connection, key, to_change=True)
     url, chosen = _checked(
         known.url if url is None else url, known.event_types if event_types is None else event_types, allowed
     )
@@ -95,19 +96,12 @@ def delete_endpoint(connection: Connection, key: str) -> None:
 
     Raises Missing for a key nobody knows.
     """
-    _row(connection, key)
+    _row(connection, key, to_change=True)
     connection.execute(
         text("update webhook_endpoints set active = false, secret = null, deleted_at = now() where key = :key"),
         {"key": key},
     )
-    connection.execute(
-        text("""
-            update webhook_deliveries set state = 'dead', next_attempt_at = null, finished_at = now(),
-                reason = 'its endpoint was deleted'
-            where endpoint_key = :key and state = 'pending'
-        """),
-        {"key": key},
-    )
+    bury_undeliverable(connection)
 
 
 def stop_endpoint(connection: Connection, key: str, reason: str) -> None:
@@ -116,12 +110,6 @@ def stop_endpoint(connection: Connection, key: str, reason: str) -> None:
         text("update webhook_endpoints set active = false, stopped_reason = :reason where key = :key and active"),
         {"key": key, "reason": reason},
     )
-
-
-def list_endpoints(connection: Connection) -> list[dict[str, Any]]:
-    """Every endpoint that was not deleted, newest first, as documents without secrets."""
-    rows = fetch(connection, "select * from webhook_endpoints where deleted_at is null order by created_at desc, key")
-    return [document(row) for row in rows]
 
 
 def find_endpoint(connection: Connection, key: str) -> dict[str, Any]:
@@ -141,11 +129,11 @@ def document(row: Any) -> dict[str, Any]:
     }
 
 
-def _row(connection: Connection, key: str) -> Any:
-    found = (
-        fetch(connection, "select * from webhook_endpoints where key = :key and deleted_at is null", key=key)
-        if is_storable(key)
-        else ()
+def _row(connection: Connection, key: str, *, to_change: bool = False) -> Any:
+    # A stronger lock would wait for every transaction that has just written a delivery.
+    lock = "for no key update" if to_change else ""
+    found = fetch(
+        connection, f"select * from webhook_endpoints where key = :key and deleted_at is null {lock}", key=key
     )
     if not found:
         raise Missing(f"no webhook endpoint is called {quoted(key)}", "key")

@@ -19,6 +19,7 @@ from infra.outgoing.deliveries import (
     Claimed,
     DeliveryMark,
     DeliveryState,
+    bury_undeliverable,
     claim,
     delivered,
     failed,
@@ -112,6 +113,8 @@ class Messenger:
             return {}
         with unit_of_work_on(self._engine) as connection:
             claimed = claim(connection, busy)
+            if not busy:
+                bury_undeliverable(connection)
         groups: dict[str, list[Claimed]] = {}
         for delivery in self._written(claimed):
             groups.setdefault(delivery.endpoint_key, []).append(delivery)

@@ -66,7 +66,8 @@ webhook_deliveries = Table(
         "id",
         postgresql_where=text("next_attempt_at is not null"),
     ),
-    Index("webhook_deliveries_by_endpoint", "endpoint_key", "id"),
-    Index("webhook_deliveries_dead", "id", postgresql_where=text("state = 'dead'")),
+    Index("webhook_deliveries_by_endpoint", "endpoint_key", "created_at", "key"),
+    Index("webhook_deliveries_by_time", "created_at", "key"),
+    Index("webhook_deliveries_dead", "created_at", "key", postgresql_where=text("state = 'dead'")),
     Index("webhook_deliveries_done", "finished_at", postgresql_where=text("state = 'delivered'")),
 )

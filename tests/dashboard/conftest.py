@@ -39,6 +39,7 @@ def dashboard_process(
         DATABASE_URL=url,
         REDIS_URL=server_addresses.redis_url,
         API_REQUESTS_PER_MINUTE="1000000",
+        WEBHOOK_TARGETS_ALLOWED="127.0.0.0/8",
     ) as process:
         yield process
 

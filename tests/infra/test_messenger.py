@@ -162,7 +162,7 @@ def test_a_hanging_endpoint_holds_up_nobody_else(stage: Stage, target: WebhookTa
         assert len(quick.received) == 12
         assert time.monotonic() - began_s < 1.9
         rounds.join()
-    assert {each["reason"] for each in deliveries(stage, state="pending", limit=50)} == {"no answer within 2 s"}
+    assert {each["reason"] for each in deliveries(stage, state="pending")} == {"no answer within 2 s"}
 
 
 def test_an_endpoint_that_wants_no_more_is_stopped(stage: Stage, target: WebhookTarget) -> None:

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from sqlalchemy import Engine
 
-from infra.outgoing.deliveries import claim, find_delivery, list_deliveries
+from infra.outgoing.deliveries import claim, find_delivery
 from infra.outgoing.endpoints import find_endpoint
 from infra.outgoing.messenger import PostReport
 from tests.infra.told import deliveries, make_due, pay, posted, registered, ten_percent_of_inbox
@@ -131,7 +131,7 @@ def test_no_secret_is_shown_or_logged(stage: Stage, target: WebhookTarget) -> No
         posted(stage)
     with stage.engine.begin() as connection:
         make_due(stage)
-        shown = json.dumps([find_endpoint(connection, key), *list_deliveries(connection)])
+        shown = json.dumps([find_endpoint(connection, key), *deliveries(stage)])
         shown += json.dumps(find_delivery(connection, target.received[0].key)) + repr(claim(connection)) + str(logs)
     assert target.secret.startswith("whsec_")
     assert target.secret.removeprefix("whsec_") not in shown

@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from infra.outgoing.deliveries import list_deliveries
+from infra.outgoing.deliveries import document
 from infra.outgoing.endpoints import add_endpoint
 from infra.outgoing.messenger import Messenger, PostReport
+from infra.rows import fetch
 from tests.builders import item, line, stripe_events
 from tests.stage import Stage
 from tests.webhook_target import WebhookTarget
@@ -59,10 +60,12 @@ def posted(stage: Stage, **options: Any) -> PostReport:
     return Messenger(stage.engine, options.pop("allowed", LOOPBACK), **options).run()
 
 
-def deliveries(stage: Stage, **filters: Any) -> list[dict[str, Any]]:
+def deliveries(stage: Stage, state: str | None = None) -> list[dict[str, Any]]:
     """As people see them."""
     with stage.engine.connect() as connection:
-        return list_deliveries(connection, **filters)
+        rows = fetch(connection, "select * from webhook_deliveries order by id desc")
+    found = [document(row) for row in rows]
+    return [each for each in found if state is None or each["state"] == state]
 
 
 def make_due(stage: Stage) -> None:

@@ -153,6 +153,7 @@ def _create_deliveries() -> None:
     op.create_index(
         "webhook_deliveries_due", "webhook_deliveries", ["endpoint_key", "next_attempt_at", "id"], postgresql_where=due
     )
-    op.create_index("webhook_deliveries_by_endpoint", "webhook_deliveries", ["endpoint_key", "id"])
-    op.create_index("webhook_deliveries_dead", "webhook_deliveries", ["id"], postgresql_where=dead)
+    op.create_index("webhook_deliveries_by_endpoint", "webhook_deliveries", ["endpoint_key", "created_at", "key"])
+    op.create_index("webhook_deliveries_by_time", "webhook_deliveries", ["created_at", "key"])
+    op.create_index("webhook_deliveries_dead", "webhook_deliveries", ["created_at", "key"], postgresql_where=dead)
     op.create_index("webhook_deliveries_done", "webhook_deliveries", ["finished_at"], postgresql_where=done)

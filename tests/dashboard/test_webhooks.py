@@ -1,0 +1,110 @@
+"""`/webhook_endpoints` and `/webhook_deliveries`: who is told, where that may be, and what became of it."""
+
+import pytest
+from sqlalchemy import text
+
+from infra.outgoing.messenger import Messenger
+from tests.dashboard.running import Api, DashboardProcess
+from tests.infra.told import LOOPBACK, pay, posted
+from tests.stage import Stage
+from tests.webhook_target import Plan, webhook_target
+
+PUBLIC = {"url": "http://127.0.0.1:9/told", "event_types": ["commission.created"]}
+
+
+def test_an_endpoint_is_registered_read_changed_and_deleted(api: Api) -> None:
+    """Its secret is in the first answer alone; a PATCH changes what it names; deleted, it is nowhere to be seen."""
+    made = api.post("/webhook_endpoints", PUBLIC)
+    assert made.pop("secret").startswith("whsec_")
+    assert (made["url"], made["event_types"], made["active"]) == (PUBLIC["url"], PUBLIC["event_types"], True)
+    assert api.get(f"/webhook_endpoints/{made['key']}") == made
+    assert api.get("/webhook_endpoints") == {"items": [made], "has_more": False}
+    wanted = {"event_types": ["product.updated", "commission.paid", "product.updated"], "active": False}
+    changed = api.patch(f"/webhook_endpoints/{made['key']}", wanted)
+    assert changed == {**made, "event_types": ["commission.paid", "product.updated"], "active": False}
+    deleted = api.call("DELETE", f"/webhook_endpoints/{made['key']}")["data"]
+    assert deleted == {"key": made["key"], "deleted": True}
+    assert api.get("/webhook_endpoints")["items"] == []
+    for method in ("GET", "DELETE"):
+        api.call(method, f"/webhook_endpoints/{made['key']}", 404)
+    api.patch(f"/webhook_endpoints/{made['key']}", {"active": True}, 404)
+
+
+def test_everything_wrong_with_an_endpoint_is_said_at_once(api: Api) -> None:
+    """An address that may not be reached and types there are none of are refused together, each by its field."""
+    body = {"url": "https://169.254.169.254/latest/meta-data", "event_types": ["commission.creatd"]}
+    refusal = api.post("/webhook_endpoints", body, 400)
+    assert [each["field"] for each in refusal["errors"]] == ["url", "event_types"]
+    assert "not public" in refusal["errors"][0]["message"]
+    assert "commission.created" in refusal["errors"][1]["message"]
+    assert api.get("/webhook_endpoints")["items"] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://10.0.0.1/",
+        "https://[::1]/",
+        "https://0x7f000001/",
+        "https://u:p@example.com/",
+        "https://[fd00::1]/",
+        "",
+    ],
+)
+def test_an_address_is_judged_when_it_is_changed_too(api: Api, url: str) -> None:
+    """A registered endpoint cannot be moved to where none may be registered."""
+    key = api.post("/webhook_endpoints", PUBLIC)["key"]
+    assert api.patch(f"/webhook_endpoints/{key}", {"url": url}, 400)["errors"][0]["field"] == "url"
+    assert api.get(f"/webhook_endpoints/{key}")["url"] == PUBLIC["url"]
+
+
+def test_the_secret_is_not_kept_for_repeats_and_not_logged(api: Api, stage: Stage, dashboard: DashboardProcess) -> None:
+    """Neither the kept answer of an Idempotency-Key, nor the audit, nor the log holds it."""
+    secret = api.post("/webhook_endpoints", PUBLIC, idempotency_key="once")["secret"].removeprefix("whsec_")
+    with stage.engine.connect() as connection:
+        names = connection.execute(
+            text("select table_name from information_schema.tables where table_schema = 'public'")
+        ).scalars()
+        holding = [
+            name
+            for name in names
+            if connection.scalar(
+                text(f'select exists (select from "{name}" t where strpos(t::text, :secret) > 0)'), {"secret": secret}
+            )
+        ]
+    assert holding == ["webhook_endpoints"]
+    assert secret not in dashboard.log()
+
+
+def test_deliveries_are_listed_by_what_became_of_them_and_sent_again(api: Api, stage: Stage) -> None:
+    """Filters by endpoint, state and type; a page follows a page; a resent delivery comes once more under its id."""
+    stage.product("Inbox", "prod_inbox")
+    stage.partner("ada")
+    stage.trigger("ten", "10")
+    with webhook_target() as target:
+        made = api.post(
+            "/webhook_endpoints", {"url": target.url, "event_types": ["commission.created", "product.created"]}
+        )
+        target.secret = made["secret"]
+        target.plans = [Plan(status=410)]
+        pay(stage)
+        pay(stage, 2)
+        Messenger(stage.engine, LOOPBACK).run()
+        found = api.get("/webhook_deliveries", limit=3)
+        assert (len(found["items"]), found["has_more"]) == (3, True)
+        rest = api.get("/webhook_deliveries", limit=3, starting_after=found["items"][-1]["key"])
+        assert (len(rest["items"]), rest["has_more"]) == (1, False)
+        (dead,) = api.get("/webhook_deliveries", state="dead", endpoint_key=made["key"])["items"]
+        assert (dead["last_status"], dead["attempts"]) == (410, 1)
+        assert api.get("/webhook_deliveries", event_type="product.updated")["items"] == []
+        assert api.get("/webhook_deliveries", endpoint_key="whep_other")["items"] == []
+        assert api.get(f"/webhook_deliveries/{dead['key']}") == dead
+        again = api.post(f"/webhook_deliveries/{dead['key']}/resend", None)
+        assert (again["state"], again["attempts"], again["payload"]) == ("pending", 0, dead["payload"])
+        api.patch(f"/webhook_endpoints/{made['key']}", {"active": True})
+        before = len(target.received)
+        posted(stage)
+        told_again = [each for each in target.received[before:] if each.key == dead["key"]]
+        assert [each.verified for each in told_again] == [True]
+    api.post("/webhook_deliveries/msg_nobody/resend", None, 404)
+    api.get("/webhook_deliveries", 400, state="lost")
