@@ -145,6 +145,12 @@ class Settings(BaseSettings):
     chargebee_api_base: Annotated[
         str | None, Field(default_factory=_chargebee_address, description="https://acme.chargebee.com, or unset")
     ]
+    #: Chargebee allows a site 150 requests in a minute and more, by plan, and its other programs need some of them.
+    chargebee_requests_per_s: Annotated[
+        int, Field(ge=1, le=1000, description="how often Chargebee's API may be asked, from 1 to 1000 times a second")
+    ] = 2
+    #: Whether events that came by webhook are looked up before they count, where there is an API key to do it with.
+    chargebee_confirm_events: Annotated[bool, Field(description="true or false")] = True
     program_timezone: Annotated[
         ZoneInfo, BeforeValidator(_zone), Field(description="an IANA time zone name, such as Europe/Berlin")
     ] = ZoneInfo("UTC")

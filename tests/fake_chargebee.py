@@ -39,6 +39,8 @@ def _truth(fake: FakeStripe, path: str, query: Mapping[str, str]) -> tuple[int, 
 
 def _page(held: list[dict[str, Any]], name: str, query: Mapping[str, str]) -> dict[str, Any]:
     """`limit` entries from `offset` on; the offset is an opaque text, as Chargebee's is."""
+    if (wanted := query.get("id[in]")) is not None:
+        held = [entry for entry in held if entry["id"] in json.loads(wanted)]
     start, limit = _place(query.get("offset")), int(query.get("limit", "10"))
     # A subscription comes with its customer beside it.
     beside = {"customer": {"id": "beside"}} if name == "subscription" else {}

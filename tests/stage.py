@@ -46,23 +46,26 @@ class Stage:
 
     # Playing.
 
-    def store(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Put Stripe events into the inbox, as the receiver does; known ones stay as they are."""
+    def store(self, events: Iterable[Mapping[str, Any]], delivered_with: str | None = None) -> None:
+        """Put Stripe's or Chargebee's events into the inbox, as the receiver does; known ones stay as they are.
+
+        `delivered_with`: the fingerprint of the secret that they showed at the door.
+        """
         with self.engine.begin() as connection:
             for event in events:
                 body = example_events.body(dict(event))
                 codec, stored = encode(body)
                 connection.execute(
                     text("""
-                        insert into inbox (provider, event_key, event_type, livemode, occurred_at, body_codec, body_bytes, body)
-                        values ('stripe', :key, :type, :livemode, to_timestamp(:created), :codec, :size, :stored)
+                        insert into inbox (provider, event_key, event_type, livemode, occurred_at, secret_fingerprint,
+                            body_codec, body_bytes, body)
+                        values (:provider, :key, :type, :livemode, to_timestamp(:second), :secret, :codec, :size, :stored)
                         on conflict do nothing
                     """),  # noqa: E501
                     {
+                        **_envelope(event),
                         "key": event["id"],
-                        "type": event["type"],
-                        "livemode": event["livemode"],
-                        "created": event["created"],
+                        "secret": delivered_with,
                         "codec": codec,
                         "size": len(body),
                         "stored": stored,
@@ -123,3 +126,11 @@ class Stage:
             "inbox": "select event_key, state, reason from inbox order by 1",
         }
         return {"commissions": self.commissions()} | {name: self.ask(query) for name, query in queries.items()}
+
+
+def _envelope(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What the receiver reads of an event, by whose fields it has."""
+    if "event_type" in event:
+        kind, at = event["event_type"], event["occurred_at"]
+        return {"provider": "chargebee", "type": kind, "livemode": None, "second": at}
+    return {"provider": "stripe", "type": event["type"], "livemode": event["livemode"], "second": event["created"]}

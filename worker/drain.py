@@ -39,6 +39,7 @@ from infra.retries import READ_ONLY_TRANSACTION, connection_was_lost, sqlstate_o
 from infra.settings import Settings
 from infra.translating import events_of
 from infra.unit_of_work import unit_of_work
+from worker.looking_up import look_up
 
 log = structlog.get_logger()
 
@@ -49,10 +50,10 @@ Work = Callable[[Connection, Sequence[Translated]], BatchResult]
 BATCH = 200
 #: After this long a drain lets its caller look at other things; what is still due rings again.
 SLICE_S = 2.0
-#: For so long a batch may ask Stripe for lines. With the last call begun just before its end and answered page by page
-#: just in time, it ends well within the claim's lease.
+#: For so long a batch may ask providers for lines, or whether they know its events. With the last call begun just
+#: before its end and answered page by page just in time, it ends well within the claim's lease.
 FETCH_BUDGET_S = 5.0
-#: How soon an event is due again whose lines were not asked for, because Stripe is slow or silent.
+#: How soon an event is due again that its provider was not asked about, because that one is slow or silent.
 FETCH_DELAY = timedelta(seconds=10)
 DISK_FULL = "53100"
 #: How long an event waits before it is looked at again for a missing thing.
@@ -143,9 +144,20 @@ class Drain:
         return len(envelopes)
 
     def _work(self, connection: Connection, envelopes: Sequence[Envelope], report: DrainReport) -> None:
+        """What Chargebee must be asked about comes last: it keeps nobody waiting."""
+        chargebee = self._completer.chargebee if self._settings.chargebee_confirm_events else None
+        doubtful = [each for each in envelopes if chargebee is not None and each.provider == "chargebee"]
+        self._work_on([each for each in envelopes if each not in doubtful], connection, report)
+        if doubtful and chargebee is not None:
+            found = look_up(connection, doubtful, chargebee, self._clock(), self._fetch_budget_s)
+            self._mark(connection, found.forged, report)
+            self._work_on(found.known, connection, report)
+            self._postpone(connection, found.unasked)
+
+    def _work_on(self, envelopes: Sequence[Envelope], connection: Connection, report: DrainReport) -> None:
         """Program changes one by one, events together; what could not even be read is marked first.
 
-        Events of which Stripe must be asked for the rest come last: they keep nobody waiting.
+        Events of which a provider must be asked for the rest come last: they keep nobody waiting.
         """
         changes = [Translated(envelope, ()) for envelope in envelopes if envelope.provider == PROGRAM]
         readings = self._read_all(connection, [each for each in envelopes if each.provider != PROGRAM])
@@ -247,16 +259,22 @@ class Drain:
             return
         until_s = time.monotonic() + self._fetch_budget_s
         readings: list[Translated | Mark] = []
+        left: list[Envelope] = []
+        silent: set[str] = set()
         for each in incomplete:
-            if time.monotonic() > until_s:
-                break
+            if time.monotonic() > until_s or each.provider in silent:
+                left.append(each)
+                continue
             readings.append(self._fetched(each))
             if isinstance(readings[-1], Mark) and readings[-1].state is InboxState.RECEIVED:
-                break  # Stripe does not answer one, so it will not answer the others
+                silent.add(each.provider)  # who does not answer one will not answer the others
         self._mark(connection, [reading for reading in readings if isinstance(reading, Mark)], report)
         batch = [reading for reading in readings if isinstance(reading, Translated)]
         self._guarded(connection, batch, report, self._process)
-        if left := incomplete[len(readings) :]:
+        self._postpone(connection, left)
+
+    def _postpone(self, connection: Connection, left: Sequence[Envelope]) -> None:
+        if left:
             log.warning("fetch.postponed", count=len(left))
             with unit_of_work(connection):
                 give_back(connection, left, FETCH_DELAY)

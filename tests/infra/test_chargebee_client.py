@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from domain.errors import CannotProcess, TryLater
+from infra.pace import Pace
 from infra.providers.chargebee.client import ChargebeeApi
 from tests.fake_chargebee import fake_chargebee
 from tests.fake_stripe import FakeStripe, Trouble
@@ -154,15 +155,15 @@ def test_a_quick_retry_waits_as_long_as_it_is_told(fake: FakeStripe) -> None:
     assert len(fake.requests) == 6
 
 
-def test_no_more_requests_are_made_in_a_minute_than_allowed(fake: FakeStripe) -> None:
-    """Once the bucket is empty nothing goes out, and whoever asked is told to come again."""
-    fake.lists["events"] = events(3)
-    api = ChargebeeApi("test_key_1", fake.api_base, retries_max=0, requests_per_minute=2)
-    assert api.fetch_event("ev_0")
-    assert api.fetch_event("ev_1")
-    with pytest.raises(TryLater, match="in a minute"):
-        api.fetch_event("ev_2")
-    assert len(fake.requests) == 2
+def test_requests_keep_their_pace(fake: FakeStripe) -> None:
+    """While others have used up the pace nothing goes out, and whoever asked is told to come again."""
+    fake.lists["events"] = events(1)
+    pace = Pace("chargebee", 1, patience_s=0)
+    api = ChargebeeApi("test_key_1", fake.api_base, retries_max=0, pace=pace)
+    pace.take()
+    with pytest.raises(TryLater, match="already"):
+        api.fetch_event("ev_0")
+    assert fake.requests == []
 
 
 @pytest.mark.parametrize("key", ["", "../customers", "a/b", "a?b", "a%2e", "ev_1\n", "ä", "x" * 256, ".hidden"])

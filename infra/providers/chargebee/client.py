@@ -1,38 +1,32 @@
 """Chargebee's API: what an event left out, whether an event exists, and lists to reconcile with.
 
-A token bucket keeps well below what Chargebee allows a site, for the site's other programs need some of it too.
 Nothing here waits long: what Chargebee cannot answer now is TryLater, and the inbox row carries the next attempt.
 """
 
 import json
 import logging
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
 import tenacity
 from chargebee import APIError, Chargebee
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from domain.errors import CannotProcess, TryLater
+from infra.pace import Pace
+from infra.providers.chargebee.keys import could_be_key
 
-#: Chargebee allows 150 requests in a minute and more, by plan.
-REQUESTS_PER_MINUTE: Final = 120
 _PAGE_LIMIT: Final = 100
 #: As many objects as any list that is read in one go may have.
 _OBJECTS_MAX: Final = 1_000_000
-#: Longer than that a request waits neither for its turn nor because Chargebee says so.
+#: Longer than that a quick retry does not wait, even if Chargebee says so.
 _WAIT_S_MAX: Final = 5.0
-#: Whatever a company may call its invoices, but nothing that leads elsewhere in a path.
-_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@ +:()#-]{0,254}", re.ASCII)
 
 RawObject = dict[str, Any]
+#: (type, occurred at)
+KnownEvent = tuple[str, datetime]
 
 
 class _Busy(TryLater):
@@ -53,9 +47,13 @@ class ChargebeeApi:
         *,
         timeout_s: tuple[float, float] = (3.0, 10.0),
         retries_max: int = 1,
-        requests_per_minute: int = REQUESTS_PER_MINUTE,
+        pace: Pace | None = None,
     ) -> None:
-        """`api_base` is `https://<site>.chargebee.com`; `timeout_s` is (connect, read), per request."""
+        """`api_base` is `https://<site>.chargebee.com`; `timeout_s` is (connect, read), per request.
+
+        `retries_max` counts quick retries of what may pass.
+        """
+        self._pace = pace
         # The library logs whole answers where somebody asks for debugging.
         logging.getLogger("chargebee").setLevel(logging.WARNING)
         base = api_base.rstrip("/")
@@ -66,7 +64,6 @@ class ChargebeeApi:
         if self._client.env.protocol == "http":
             # Loopback only, says the setting. The library asks its class, not its object, whether to speak plainly.
             Chargebee.verify_ca_certs = False
-        self._bucket = _Bucket(requests_per_minute)
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Busy),
             stop=tenacity.stop_after_attempt(retries_max + 1),
@@ -79,6 +76,21 @@ class ChargebeeApi:
         key = _checked(event_key)
         answer = self._ask(f"events/{key}", lambda: self._client.Event.retrieve(key), missing_is_none=True)
         return None if answer is None else _raw(answer.event)
+
+    def known_event(self, event_key: str) -> KnownEvent | None:
+        """What Chargebee says the event is; None where it has none by that id."""
+        event = self.fetch_event(event_key)
+        return None if event is None else _known(event)
+
+    def known_events(self, event_keys: Iterable[str]) -> dict[str, KnownEvent]:
+        """Those of the events that Chargebee lists, a hundred in a request. What is new may not be listed yet."""
+        wanted = sorted({key for key in event_keys if could_be_key(key)})
+        found: dict[str, KnownEvent] = {}
+        for start in range(0, len(wanted), _PAGE_LIMIT):
+            params = {"id": {"in": json.dumps(wanted[start : start + _PAGE_LIMIT])}}
+            listed = self._pages("event", self._client.Event.list, params)
+            found |= {event["id"]: _known(event) for event in listed if "id" in event}
+        return found
 
     def fetch_invoice_lines(self, invoice_key: str) -> list[RawObject]:
         """Every line of an invoice, in its order.
@@ -149,7 +161,8 @@ class ChargebeeApi:
         return self._retrying(self._once, path, ask, missing_is_none=missing_is_none)
 
     def _once(self, path: str, ask: Callable[[], Any], *, missing_is_none: bool) -> Any:
-        self._bucket.take()
+        if self._pace is not None:
+            self._pace.take()
         try:
             return ask()
         except APIError as error:
@@ -165,25 +178,6 @@ class ChargebeeApi:
             raise _Busy(f"Chargebee failed at {path} with something other than JSON") from error
 
 
-class _Bucket:
-    """So many requests in any minute. One per program: the others of this site have buckets of their own."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._limit = RateLimitItemPerMinute(per_minute)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._lock = threading.Lock()
-
-    def take(self) -> None:
-        """Take a turn, waiting a moment for it where that is enough. Raises TryLater."""
-        until_s = time.monotonic() + _WAIT_S_MAX
-        with self._lock:
-            while not self._limiter.hit(self._limit):
-                wait_s = max(0.05, self._limiter.get_window_stats(self._limit).reset_time - time.time())
-                if time.monotonic() + wait_s > until_s:
-                    raise TryLater("as many requests to Chargebee as are wanted in a minute have been made")
-                time.sleep(wait_s)
-
-
 class _AsTold(tenacity.wait.wait_base):
     """As long as Chargebee said, as far as that is bearable; else like `otherwise`."""
 
@@ -197,8 +191,7 @@ class _AsTold(tenacity.wait.wait_base):
 
 
 def _checked(key: str) -> str:
-    """Ids come from event bodies and go into a path: anything else than an id's letters is refused."""
-    if not _KEY.fullmatch(key) or ".." in key:
+    if not could_be_key(key):
         raise CannotProcess("not an id that Chargebee would give")
     return key
 
@@ -210,6 +203,13 @@ def _from(field: str, since: datetime, until: datetime | None = None) -> RawObje
         return {field: {"after": after}, "sort_by": {"asc": field}}
     between = json.dumps([int(since.timestamp()), int(until.timestamp()) - 1])
     return {field: {"between": between}, "sort_by": {"asc": field}}
+
+
+def _known(event: RawObject) -> KnownEvent:
+    kind, second = event.get("event_type"), event.get("occurred_at")
+    if not isinstance(kind, str) or not isinstance(second, int):
+        raise CannotProcess("Chargebee answered with something other than an event")
+    return kind, datetime.fromtimestamp(second, UTC)
 
 
 def _raw(model: Any) -> RawObject:
