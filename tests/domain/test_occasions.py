@@ -100,6 +100,39 @@ def test_traces_are_shown_only_where_they_are_asked_for() -> None:
     assert all(verdict.trace is None for _, verdict in customer_verdicts(file_of(stage), stage.program))
 
 
+def test_traces_are_shown_where_a_group_or_a_limit_forbids_it_too() -> None:
+    """The rules held, and that is shown."""
+    table = """
+on 2026-01-01   trigger   top: 3.00 USD when a product is bought, first of best
+on 2026-01-01   trigger   low: 2.00 USD when a product is bought, second of best
+"""
+    stage = played(PROGRAM, table, BOUGHT)
+    traced = [verdict.trace for _, verdict in customer_verdicts(file_of(stage), stage.program, traced=True)]
+    assert all(trace is not None for trace in traced)
+
+
+def test_an_age_and_a_limit_in_months_count_to_the_occasion() -> None:
+    """Younger than five days when the first product was bought; within a month of the first firing."""
+    table = """
+on 2026-01-01   trigger   young: 1.00 USD when a product is bought, for customers younger than 5 days
+on 2026-01-01   trigger   month: 1.00 USD when a product is bought, for 1 months
+on 2026-02-05   stripe    sub_2 of cus_1 active: Inbox 99.00 USD
+on 2026-02-07   stripe    sub_3 of cus_1 active: Inbox 99.00 USD
+"""
+    found = [(row[0], row[1]) for row in said(played(PROGRAM, BOUGHT, table)) if row[2] == "its rules hold"]
+    assert [place for place, key in found if key == "young"] == ["stripe:sub_1/prod_inbox"]
+    months = [place for place, key in found if key == "month"]
+    assert months == ["stripe:sub_1/prod_inbox", "stripe:sub_1/prod_live_chat", "stripe:sub_2/prod_inbox"]
+
+
+def test_nothing_churns_where_no_product_is_spoken_of() -> None:
+    """What is paid for a new customer in instalments runs to its end."""
+    table = "on 2026-01-01   trigger   hello: 3.00 USD when a customer is created, in 2 monthly parts until churn\n"
+    stage = played(PROGRAM, table, BOUGHT)
+    (hello,) = [v for _, v in customer_verdicts(file_of(stage), stage.program) if v.trigger.key == "hello" and v.fired]
+    assert [part.amount_minor for part in hello.instalments] == [150, 150]
+
+
 def test_nobody_is_paid_for_a_customer_who_is_nobody_s() -> None:
     """Not attributed at the time, or to someone who is no partner."""
     bare = BOUGHT.replace(" of ada", "")
@@ -127,29 +160,37 @@ on 2026-01-01   trigger   top: 3.00 USD when a product is bought, for product In
 
 def test_a_limit_in_amount_cuts_the_last_one_down() -> None:
     """What is left is paid, and the arithmetic says so."""
-    table = "on 2026-01-01   trigger   most: 3.00 USD when a product is bought, up to 5.00 USD\n"
-    stage = played(PROGRAM, table, BOUGHT)
+    table = """
+on 2026-01-01   trigger   most: 3.00 USD when a product is bought, up to 5.00 USD
+on 2026-02-06   stripe    sub_2 of cus_1 active: Inbox 99.00 USD
+"""
+    stage = played(PROGRAM, BOUGHT, table)
     verdicts = [v for _, v in customer_verdicts(file_of(stage), stage.program) if v.trigger.key == "most"]
     assert [(v.as_paid_minor, v.desired.arithmetic if v.desired else "") for v in verdicts] == [
         (300, "flat 3.00 USD"),
         (200, "flat 3.00 USD; its limit of 5.00 USD per customer leaves 2.00 USD"),
+        (0, ""),
     ]
 
 
 def test_what_a_commission_says_of_its_occasion() -> None:
     """Whom it pays, for which customer, since when, on which occasion, with instalments where they drip."""
-    table = "on 2026-01-01   trigger   slow: 3.00 USD when a product is bought, for product Inbox, in 2 monthly parts until churn\n"  # noqa: E501
+    table = """
+on 2026-01-01   trigger   slow: 3.00 USD when a product is bought
+on 2026-01-02   trigger   slow: 3.00 USD when a product is bought, for product Inbox, in 2 monthly parts until churn
+"""
     stage = played(PROGRAM, table, BOUGHT)
-    file = file_of(stage)
-    (verdict,) = [v for _, v in customer_verdicts(file, stage.program) if v.trigger.key == "slow" and v.fired]
-    assert verdict.desired is not None
+    found = file_of(stage)
+    file = replace(found, claims=tuple(replace(claim, member_key="eva") for claim in found.claims))
+    offered = tuple(replace(version, offer_description="3 dollars") for version in stage.program.triggers["slow"])
+    program = replace(stage.program, triggers={"slow": offered})
+    (verdict,) = [v for _, v in customer_verdicts(file, program) if v.fired]
     at = datetime(2026, 1, 6, 12, tzinfo=UTC)
-    assert (verdict.desired.customer, verdict.desired.earned_at, verdict.desired.member_key) == (
-        file.customer,
-        at,
-        None,
-    )
-    assert (verdict.desired.claimant.partner_key, verdict.desired.claimant.event) == ("ada", "product_created")
+    said_of_it = verdict.desired
+    assert said_of_it is not None
+    assert (said_of_it.customer, said_of_it.earned_at, said_of_it.member_key) == (file.customer, at, "eva")
+    assert (said_of_it.trigger_version, said_of_it.offer) == (2, "3 dollars")
+    assert (said_of_it.claimant.partner_key, said_of_it.claimant.event) == ("ada", "product_created")
     assert [(part.amount_minor, part.due_at) for part in verdict.instalments] == [(150, at)]  # February's: churned
 
 

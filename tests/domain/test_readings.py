@@ -1,5 +1,6 @@
 """What each field of a rule reads on a payment: everything as of the payment, whatever happened before and after."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -166,6 +167,10 @@ def test_a_product_is_known_from_its_first_version_on() -> None:
     """Before it nothing is read of its state; an amount without a currency of its own is in the payment's."""
     assert "status" not in product_values("stripe", "prod_inbox", HISTORY, day(-6), PROGRAM)
     assert product_values("stripe", "prod_inbox", HISTORY, day(-6), PROGRAM)["created"] == day(0)
+    moved = tuple(replace(version, price_keys=("price_1",)) for version in HISTORY)
+    for number, name in ((29, "Mail"), (30, "Inbox"), (31, "Box")):
+        values = product_values("stripe", "prod_moved", moved, day(number), PROGRAM)
+        assert (values["name"], values["key"]) == (name, "pbook_1")
     bare = (ProductVersion(day(0), ProductStatus.ACTIVE, None, 700, 1, None),)
     here = line_product_values(INBOX, PAID, bare, PROGRAM)
     assert isinstance(here, dict) and here["amount"] == Money(700, "usd")

@@ -91,6 +91,30 @@ def test_a_credit_note_about_no_line_of_ours_is_spread() -> None:
     assert left(paid, back(NOTE, 300)) == [800, 400]
 
 
+def test_the_lines_of_one_credit_note_are_placed_one_by_one() -> None:
+    """Those about nothing of ours are spread together, those about a line come off that line, in any order."""
+    strange = ReversalLine(300, subscription_key="sub_9", product_key="prod_0"), ReversalLine(200, line_key="il_9")
+    ours = ReversalLine(100, line_key="il_1")
+    for parts in ((*strange, ours), (ours, *strange)):
+        assert left(payment(1_000, 500), back(NOTE, 600, lines=parts)) == [643, 257]
+
+
+def test_a_line_is_named_by_its_id_before_anything_else() -> None:
+    """A part that names nothing is about no line, not even one without a product."""
+    paid = payment(1_000, 500)
+    assert left(paid, back(NOTE, 300, lines=(ReversalLine(300, line_key="il_1", product_key="prod_0"),))) == [
+        1_000,
+        200,
+    ]
+    bare = replace(paid, lines=tuple(replace(each, product_key=None) for each in paid.lines[:1]) + paid.lines[1:])
+    assert left(bare, back(NOTE, 300, lines=(ReversalLine(300),))) == [800, 400]
+
+
+def test_nothing_is_taken_off_a_free_line() -> None:
+    """A note about a line of nothing takes nothing, there or elsewhere."""
+    assert left(payment(1_000, 0), back(NOTE, 100, lines=(ReversalLine(100, line_key="il_1"),))) == [1_000, 0]
+
+
 def test_a_credit_note_takes_no_more_than_its_line_has() -> None:
     """What is too much is not taken from another product; several notes share the line."""
     paid = payment(1_000, 500)
