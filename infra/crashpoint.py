@@ -6,7 +6,15 @@
 import os
 from typing import Literal
 
-CrashPoint = Literal["before_commit", "after_commit", "after_claim", "after_effect_before_done", "after_send"]
+CrashPoint = Literal[
+    "before_commit",
+    "after_commit",
+    "after_claim",
+    "after_effect_before_done",
+    "after_send",
+    "before_page_commit",
+    "after_page",
+]
 
 #: What a process killed by SIGKILL reports.
 KILLED_EXIT_CODE = 137

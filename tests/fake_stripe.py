@@ -35,7 +35,11 @@ class FakeStripe:
 
     api_base: str
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    #: Single objects, by path.
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
+    #: What happens at Stripe after an answer, one per request.
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     #: Ends every delay, so that stopping never waits.
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -70,7 +74,10 @@ def _handler(fake: FakeStripe, truth: Truth) -> type[BaseHTTPRequestHandler]:
             fake.requests.append(Request(asked.path, query, dict(self.headers.items())))
             trouble = fake.troubles.pop(0) if fake.troubles else Trouble()
             fake.stopping.wait(trouble.delay_s)
-            self._answer(trouble, *truth(fake, asked.path, query))
+            true = truth(fake, asked.path, query)
+            if fake.meanwhile:
+                fake.meanwhile.pop(0)()
+            self._answer(trouble, *true)
 
         def _answer(self, trouble: Trouble, status: int, content: bytes) -> None:
             if trouble.status != 200 or trouble.body is not None:
@@ -91,12 +98,18 @@ def _handler(fake: FakeStripe, truth: Truth) -> type[BaseHTTPRequestHandler]:
 
 
 def _truth(fake: FakeStripe, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
-    """One page of a list as Stripe pages: `limit` objects after `starting_after`."""
-    held = fake.lists.get(path)
-    if held is None:
+    """One object, or one page of a list as Stripe pages: `limit` objects after `starting_after`, made since."""
+    if path in fake.objects:
+        return 200, json.dumps(fake.objects[path]).encode()
+    if path not in fake.lists:
         return 404, error_body(404)
+    since = int(query.get("created[gte]", "0"))
+    held = [entry for entry in fake.lists[path] if entry.get("created", since) >= since]
     after = query.get("starting_after")
-    start = next((index + 1 for index, entry in enumerate(held) if entry.get("id") == after), 0)
+    place = next((index for index, entry in enumerate(held) if entry.get("id") == after), None)
+    if after is not None and place is None:
+        return 400, error_body(400)
+    start = 0 if place is None else place + 1
     limit = int(query.get("limit", "10"))
     page = {"object": "list", "data": held[start : start + limit], "has_more": start + limit < len(held), "url": path}
     return 200, json.dumps(page).encode()

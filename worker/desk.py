@@ -22,6 +22,7 @@ from infra.settings import Settings
 from infra.unit_of_work import unit_of_work
 from worker.courier import Courier
 from worker.drain import Drain, DrainReport
+from worker.reconciling import Reconciling
 
 log = structlog.get_logger()
 
@@ -59,6 +60,7 @@ class Desk:
         self._engine = _engine(settings.database_url, times)
         self._closing = threading.Event()
         self._drain = Drain(self._engine, settings, stopping=self._closing)
+        self._reconciling = Reconciling(settings, self._closing, clock)
         #: Held while draining: task and sweep of one process never drain at the same time.
         self._draining = threading.Lock()
         self._more = threading.Event()
@@ -76,6 +78,8 @@ class Desk:
         """Start to sweep, and to watch that nothing hangs and that the worker's main process lives."""
         exit_when_orphaned()
         threads = {"sweep": self._sweep_on, "courier": self._courier.run, "watchdog": self._watch_over}
+        if self._reconciling.has_providers:
+            threads["reconciler"] = self._reconciling.run
         for name, work in threads.items():
             threading.Thread(target=self._to_the_end, args=(work,), name=name, daemon=True).start()
 
@@ -147,6 +151,10 @@ class Desk:
         except DBAPIError as error:
             if not is_transient(error) or connection_was_lost(error):
                 self._complain(error)
+
+    def reconcile(self) -> None:
+        """Look whether it is time to compare with the providers' books; the thread beside the drain does it."""
+        self._reconciling.ring()
 
     def _sweep_on(self) -> None:
         while not self._closing.is_set():

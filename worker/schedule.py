@@ -8,6 +8,7 @@ WATCH_TASK = "worker.tasks.watch_inbox"
 RELEASE_TASK = "worker.tasks.release_commissions"
 CHECK_TASK = "worker.tasks.check_invariants"
 DELIVER_TASK = "worker.tasks.deliver_webhooks"
+RECONCILE_TASK = "worker.tasks.reconcile"
 
 #: Two beats ring twice; the second ring finds nothing to do.
 SCHEDULE: dict[str, dict[str, Any]] = {
@@ -17,4 +18,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "release": {"task": RELEASE_TASK, "schedule": 60.0, "options": {"expires": 60}},
     # A slice each time; a new check begins only once the last one is old enough, see `infra.checks`.
     "check": {"task": CHECK_TASK, "schedule": 60.0, "options": {"expires": 60}},
+    # How often a provider's books are read, the database says: beat forgets when it is restarted.
+    "reconcile": {"task": RECONCILE_TASK, "schedule": 60.0, "options": {"expires": 60}},
 }

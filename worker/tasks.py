@@ -4,7 +4,7 @@ from celery import Celery
 
 from infra.broker import DRAIN_TASK
 from worker.desk import Desk
-from worker.schedule import CHECK_TASK, DELIVER_TASK, RELEASE_TASK, WATCH_TASK
+from worker.schedule import CHECK_TASK, DELIVER_TASK, RECONCILE_TASK, RELEASE_TASK, WATCH_TASK
 
 _desk: Desk | None = None
 
@@ -29,6 +29,7 @@ def register(app: Celery) -> None:
     app.task(name=RELEASE_TASK, ignore_result=True)(release_commissions)
     app.task(name=CHECK_TASK, ignore_result=True)(check_invariants)
     app.task(name=DELIVER_TASK, ignore_result=True)(deliver_webhooks)
+    app.task(name=RECONCILE_TASK, ignore_result=True)(reconcile)
 
 
 def drain_inbox() -> None:
@@ -54,6 +55,11 @@ def check_invariants() -> None:
 def deliver_webhooks() -> None:
     """Have webhooks to others delivered; the outbox says which."""
     _at_desk().deliver()
+
+
+def reconcile() -> None:
+    """Look whether it is time to compare with the providers' books."""
+    _at_desk().reconcile()
 
 
 def _at_desk() -> Desk:

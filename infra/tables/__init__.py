@@ -20,6 +20,7 @@ from infra.tables.program import (
     trigger_versions,
     triggers,
 )
+from infra.tables.reconciliation import reconciliation_objects, reconciliations, watermarks
 from infra.tables.subscriptions import product_history, products, subscription_snapshots
 
 __all__ = (
@@ -48,6 +49,8 @@ __all__ = (
     "products",
     "program_revision",
     "provider_customers",
+    "reconciliation_objects",
+    "reconciliations",
     "reversals",
     "standings",
     "subscription_snapshots",
@@ -55,6 +58,7 @@ __all__ = (
     "transactions",
     "trigger_versions",
     "triggers",
+    "watermarks",
     "webhook_deliveries",
     "webhook_endpoints",
 )

@@ -50,6 +50,8 @@ inbox = Table(
     at("finished_at", nullable=True),
     #: What it caused, as keys.
     Column("outcome", JSONB),
+    #: The reconciliation that stored it; null: it was delivered.
+    Column("reconciliation_id", BigInteger),
     UniqueConstraint("provider", "event_key"),
     CheckConstraint("state in ('received', 'waiting', 'processed', 'ignored', 'dead')", name="state"),
     CheckConstraint("(state in ('received', 'waiting')) = (next_attempt_at is not null)", name="due_while_open"),

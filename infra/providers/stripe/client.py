@@ -7,7 +7,7 @@ attempt.
 import copy
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,15 +26,13 @@ _KEY: Final = re.compile(r"[A-Za-z]+(_[A-Za-z0-9]+)+", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]*", re.ASCII)
 _PAGE_LIMIT: Final = 100
 _PAGES_MAX: Final = 100
-#: As many objects as any list that is read in one go may have.
-_OBJECTS_MAX: Final = 1_000_000
-#: As many types as Stripe's list of events can be narrowed to.
-TYPES_MAX: Final = 20
 
 #: Longer than this nothing waits here; it is due again later.
 _SOON_S: Final = 5.0
 
 RawObject = dict[str, Any]
+#: The objects of one page, and the id behind which the next one begins; None: it was the last.
+ListPage = tuple[list[RawObject], str | None]
 
 
 class UnknownObject(CannotProcess):
@@ -130,24 +128,20 @@ class StripeApi:
         other._account = account
         return other
 
-    def list_events(
-        self, since: datetime, types: Sequence[str] = (), until: datetime | None = None
-    ) -> Iterator[RawObject]:
-        """Events made from `since` on (and before `until`), newest first, of at most 20 `types`; streamed by page.
+    def list_events(self, since: datetime, after: str | None = None) -> ListPage:
+        """Events made from `since` on, newest first, from behind the event `after` on.
 
         Stripe keeps them for 30 days, and renders each as at `API_VERSION` or as its endpoint got it.
         """
-        if len(types) > TYPES_MAX:
-            raise ValueError(f"Stripe takes {TYPES_MAX} types at a time; {len(types)} are asked for")
-        return self._pages("/v1/events", {**_made(since, until), **_types(types)})
+        return self._page("/v1/events", {"created": {"gte": int(since.timestamp())}}, after)
 
-    def list_invoices(self, since: datetime, status: str | None = "paid") -> Iterator[RawObject]:
-        """Invoices made from `since` on, newest first; of one `status` unless it is None."""
-        return self._pages("/v1/invoices", {**_made(since), **({"status": status} if status else {})})
+    def list_invoices(self, since: datetime, after: str | None = None) -> ListPage:
+        """Paid invoices made from `since` on, newest first, from behind the invoice `after` on."""
+        return self._page("/v1/invoices", {"created": {"gte": int(since.timestamp())}, "status": "paid"}, after)
 
-    def list_subscriptions(self, since: datetime | None = None, status: str = "all") -> Iterator[RawObject]:
-        """Subscriptions made from `since` on (or ever), newest first; ended ones too unless `status` says otherwise."""
-        return self._pages("/v1/subscriptions", {**(_made(since) if since else {}), "status": status})
+    def list_subscriptions(self, after: str | None = None) -> ListPage:
+        """All subscriptions, ended ones too, newest first, from behind the subscription `after` on."""
+        return self._page("/v1/subscriptions", {"status": "all"}, after)
 
     def close(self) -> None:
         """Let go of this thread's connections."""
@@ -156,32 +150,23 @@ class StripeApi:
     def _fetch_all(self, path: str, params: RawObject) -> list[RawObject]:
         """A list that is worth nothing unless it is whole, and soon."""
         found: list[RawObject] = []
+        after = None
         until_s = time.monotonic() + self._pages_within_s
-        for count, page in enumerate(self._each_page(path, params), 1):
-            found += page
-            if count == _PAGES_MAX:
-                raise CannotProcess(f"Stripe's list at {path} has no end: {len(found)} objects in {_PAGES_MAX} pages")
+        for _ in range(_PAGES_MAX):
             if time.monotonic() > until_s:
                 raise TryLater(f"Stripe takes too long for the pages of {path}")
-        return found
+            objects, after = self._page(path, params, after)
+            found += objects
+            if after is None:
+                return found
+        raise CannotProcess(f"Stripe's list at {path} has no end: {len(found)} objects in {_PAGES_MAX} pages")
 
-    def _pages(self, path: str, params: RawObject) -> Iterator[RawObject]:
-        """A long list, a page in memory at a time; it ends at `_OBJECTS_MAX`, whatever Stripe says."""
-        for count, page in enumerate(self._each_page(path, params), 1):
-            yield from page
-            if count * _PAGE_LIMIT >= _OBJECTS_MAX:
-                raise CannotProcess(f"Stripe's list at {path} has no end: {_OBJECTS_MAX} objects and more")
-
-    def _each_page(self, path: str, params: RawObject) -> Iterator[list[RawObject]]:
-        while True:
-            page = self._get(path, {**params, "limit": _PAGE_LIMIT})
-            objects = page.get("data")
-            if not isinstance(objects, list) or not all(isinstance(entry, dict) for entry in objects):
-                raise CannotProcess(f"Stripe answered {path} with something other than a list")
-            yield objects
-            if not page.get("has_more"):
-                return
-            params = {**params, "starting_after": _last_key(objects, path)}
+    def _page(self, path: str, params: RawObject, after: str | None) -> ListPage:
+        page = self._get(path, {**params, "limit": _PAGE_LIMIT, **({"starting_after": after} if after else {})})
+        objects = page.get("data")
+        if not isinstance(objects, list) or not all(isinstance(entry, dict) for entry in objects):
+            raise CannotProcess(f"Stripe answered {path} with something other than a list")
+        return objects, _last_key(objects, path) if page.get("has_more") else None
 
     def _get(self, path: str, params: RawObject) -> RawObject:
         return self._retry.copy()(self._ask, path, params)
@@ -210,15 +195,6 @@ def _wait_s(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked_s = error.again_after_s if isinstance(error, TryLater) else None
     return (asked_s or 0) + tenacity.wait_exponential_jitter(multiplier=0.2, exp_base=2, max=_SOON_S, jitter=0.3)(state)
-
-
-def _made(since: datetime, until: datetime | None = None) -> RawObject:
-    """Stripe's filter on whole seconds."""
-    return {"created": {"gte": int(since.timestamp())} | ({"lt": int(until.timestamp())} if until else {})}
-
-
-def _types(types: Sequence[str]) -> RawObject:
-    return {"types": list(types)} if types else {}
 
 
 def _checked(key: str) -> str:
