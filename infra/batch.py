@@ -88,6 +88,8 @@ class BatchResult:
     marks: list[Mark] = field(default_factory=list)
     busy: list[Envelope] = field(default_factory=list)
     bookings: list[Booking] = field(default_factory=list)
+    #: None: nothing was recorded, for what was judged was a change of the program.
+    changes: Changes | None = None
 
 
 def process(connection: Connection, batch: Sequence[Translated], reader: ProgramReader, now: datetime) -> BatchResult:
@@ -109,7 +111,7 @@ def process(connection: Connection, batch: Sequence[Translated], reader: Program
         _with_entries(each, of, entries)
         for each, of in zip(_marks(locked.mine, bookings, known, changes, now), locked.mine, strict=True)
     ]
-    result = BatchResult(marks, locked.busy, bookings)
+    result = BatchResult(marks, locked.busy, bookings, changes)
     mark(connection, result.marks)
     if locked.busy:
         give_back(connection, locked.busy, BUSY_DELAY)

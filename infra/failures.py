@@ -27,16 +27,26 @@ _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 def failure_mark(envelope: Envelope, error: Exception, now: datetime) -> Mark:
     """Transient failures come again with backoff, until they have come too often; all others are dead at once."""
+    mark = verdict_on(envelope, error, now)
+    event = "event.died" if mark.state is InboxState.DEAD else "event.postponed"
+    log.warning(
+        event,
+        inbox_id=envelope.id,
+        type=envelope.event_type,
+        attempts=envelope.attempts,
+        reason=mark.reason,
+        again_at=mark.next_attempt_at,
+    )
+    return mark
+
+
+def verdict_on(envelope: Envelope, error: Exception, now: datetime) -> Mark:
+    """The same, told to nobody."""
     due = next_attempt(envelope.attempts, now, random.random()) if _may_pass(error) else None  # noqa: S311 - jitter
     if due is not None and isinstance(error, TryLater) and error.again_after_s is not None:
         due = max(due, now + timedelta(seconds=error.again_after_s))
     state = InboxState.DEAD if due is None else InboxState.RECEIVED
-    reason = reason_of(error)
-    event = "event.died" if due is None else "event.postponed"
-    log.warning(
-        event, inbox_id=envelope.id, type=envelope.event_type, attempts=envelope.attempts, reason=reason, again_at=due
-    )
-    return Mark(envelope.id, envelope.attempts, state, due, reason, fingerprint_of(envelope, error))
+    return Mark(envelope.id, envelope.attempts, state, due, reason_of(error), fingerprint_of(envelope, error))
 
 
 def _may_pass(error: Exception) -> bool:

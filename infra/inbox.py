@@ -121,7 +121,7 @@ with suspects as (
     for update skip locked
 )
 update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease,
-    outcome = jsonb_build_object(
+    outcome = coalesce(outcome, '{{}}') || jsonb_build_object(
         'claims_lost', coalesce(outcome -> 'claims_lost', '[]') || to_jsonb(cast(now() as text)))
 from due where inbox.id = due.id
 returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body,
@@ -129,7 +129,8 @@ returning inbox.id, provider, event_key, event_type, occurred_at, livemode, acco
 """
 
 _BURY = f"""
-update inbox set state = 'dead', next_attempt_at = null, claimed_by = null, finished_at = now(), outcome = null,
+update inbox set state = 'dead', next_attempt_at = null, claimed_by = null, finished_at = now(),
+    outcome = nullif(outcome - 'claims_lost', '{{}}'),
     reason = 'its worker died or hung with it ' || :most || ' times',
     fingerprint = provider || ' ' || event_type || ' WorkerLost'
 where next_attempt_at <= now() and claimed_by is not null and {_LOST} + 1 >= :most
@@ -162,13 +163,19 @@ def _claimed(connection: Connection, statement: str, **parameters: int) -> list[
 def mark(connection: Connection, marks: Sequence[Mark]) -> None:
     """Write what became of claimed envelopes. Raises ClaimLost unless every one is still this connection's.
 
-    One that waits for a named thing has not failed: its attempts count from the beginning again.
+    One that waits for a named thing has not failed: its attempts count from the beginning again. What it once caused it
+    has caused, though doing it again causes nothing.
     """
     if not marks:
         return
     statement = text("""
         update inbox set state = r.state, next_attempt_at = r.next_attempt_at, reason = r.reason,
-            fingerprint = r.fingerprint, outcome = r.outcome, claimed_by = null,
+            fingerprint = r.fingerprint, claimed_by = null,
+            outcome = case when inbox.outcome ? 'commissions' then coalesce(r.outcome, '{}') || jsonb_build_object(
+                'commissions', (select jsonb_agg(key order by key) from (
+                    select jsonb_array_elements_text(inbox.outcome -> 'commissions') as key
+                    union select jsonb_array_elements_text(coalesce(r.outcome -> 'commissions', '[]'))) keys))
+                else r.outcome end,
             attempts = case r.state when 'waiting' then 0 else inbox.attempts end,
             finished_at = case when r.next_attempt_at is null then now() end
         from json_to_recordset(cast(:rows as json)) as r(

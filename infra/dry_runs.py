@@ -1,0 +1,286 @@
+"""A replay that is really done and then taken back: what would become of events, and what that would change.
+
+It holds the customers' locks while it works, as a worker does, so it is bounded: a batch of events, no more.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from domain.decide import Booking
+from domain.facts import NotUsed
+from domain.known import Changes
+from infra.batch import BatchResult, Translated, process, rejudge, translated
+from infra.failures import verdict_on
+from infra.inbox import LEASE, Envelope, InboxState, Mark
+from infra.program import ProgramReader
+from infra.program_changes import PROVIDER as PROGRAM
+from infra.replays import Which, matching
+from infra.retries import connection_was_lost
+from infra.rows import as_json, fetch
+from infra.settings import Settings
+from infra.translating import events_of, with_lines_missing
+
+#: Events that one dry run replays.
+EVENTS_MAX = 200
+#: Changed rows that are shown of each kind.
+SHOWN_MAX = 500
+
+_NOT_ASKED = "invoice {} has more lines than the event carries; a dry run does not ask the provider for them"
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Done:
+    """What became of the events, and the keys of what may have changed."""
+
+    marks: list[Mark] = field(default_factory=list)
+    busy: list[Envelope] = field(default_factory=list)
+    bookings: list[Booking] = field(default_factory=list)
+    changes: list[Changes] = field(default_factory=list)
+
+    def add(self, result: BatchResult) -> None:
+        self.marks += result.marks
+        self.busy += result.busy
+        self.bookings += result.bookings
+        if result.changes is not None:
+            self.changes.append(result.changes)
+
+
+def dry_run(connection: Connection, which: Which, settings: Settings, now: datetime) -> Json:
+    """Replay the first `EVENTS_MAX` of the events within the caller's transaction, and leave no trace of it.
+
+    The answer counts all events that are meant, says of each that was tried what would become of it, and shows every
+    product, transaction and commission that would be another than it is, before and after, with sums by partner.
+    """
+    meant = matching(connection, which)
+    trial = connection.begin_nested()
+    try:
+        envelopes = _claim(connection, which)
+        done = _work(connection, envelopes, settings, now)
+        after = _Looked.at(connection, done)
+    finally:
+        trial.rollback()
+    before = _Looked.at(connection, done)
+    return {
+        "matching": meant,
+        "tried": len(done.marks),
+        "busy": len(done.busy),
+        "events": _events(envelopes, done),
+        **_differences(before, after),
+    }
+
+
+def _claim(connection: Connection, which: Which) -> list[Envelope]:
+    if which.names_nothing():
+        return []
+    rows = fetch(
+        connection,
+        f"""
+        with meant as (
+            select id from inbox where {which.condition()} and claimed_by is null
+            order by id limit :events_max for update skip locked
+        )
+        update inbox set state = 'received', attempts = 1, finished_at = null, claimed_by = pg_backend_pid(),
+            next_attempt_at = now() + :lease
+        from meant where inbox.id = meant.id
+        returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body,
+            body_bytes
+        """,
+        **which.parameters(),
+        events_max=EVENTS_MAX,
+        lease=LEASE,
+    )
+    return sorted((Envelope(*row) for row in rows), key=lambda envelope: envelope.id)
+
+
+def _work(connection: Connection, envelopes: Sequence[Envelope], settings: Settings, now: datetime) -> _Done:
+    """As the worker does: changes of the program one by one, then catalogues, then everything else together."""
+    done = _Done()
+    reader = ProgramReader(settings)
+    batch: list[Translated] = []
+    for envelope in envelopes:
+        if envelope.provider == PROGRAM:
+            _guarded(connection, [Translated(envelope, ())], done, now, _rejudging(connection, reader, now))
+        elif isinstance(read := _read(envelope, settings, now), Mark):
+            done.marks.append(read)
+        else:
+            batch.append(read)
+    for part in ([each for each in batch if each.catalogue], [each for each in batch if not each.catalogue]):
+        _guarded(connection, part, done, now, lambda some: process(connection, some, reader, now))
+    return done
+
+
+def _rejudging(
+    connection: Connection, reader: ProgramReader, now: datetime
+) -> Callable[[Sequence[Translated]], BatchResult]:
+    return lambda some: rejudge(connection, some[0].envelope, reader, lambda: now)
+
+
+def _read(envelope: Envelope, settings: Settings, now: datetime) -> Translated | Mark:
+    try:
+        events = events_of(envelope, settings)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this event's own
+        return verdict_on(envelope, error, now)
+    if isinstance(events, NotUsed):
+        return Mark(envelope.id, envelope.attempts, InboxState.IGNORED, reason=events.reason)
+    if (missing := with_lines_missing(events)) is not None:
+        return Mark(envelope.id, envelope.attempts, InboxState.WAITING, reason=_NOT_ASKED.format(missing))
+    return translated(envelope, events)
+
+
+def _guarded(
+    connection: Connection,
+    batch: Sequence[Translated],
+    done: _Done,
+    now: datetime,
+    work: Callable[[Sequence[Translated]], BatchResult],
+) -> None:
+    """Halve what fails until one event stands alone with its error, like the drain."""
+    if not batch:
+        return
+    try:
+        with connection.begin_nested():
+            result = work(batch)
+    except Exception as error:
+        if connection_was_lost(error):
+            raise
+        if len(batch) == 1:
+            done.marks.append(verdict_on(batch[0].envelope, error, now))
+            return
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            _guarded(connection, half, done, now, work)
+    else:
+        done.add(result)
+
+
+def _events(envelopes: Sequence[Envelope], done: _Done) -> list[Json]:
+    became = {mark.id: (mark.state.value, mark.reason) for mark in done.marks}
+    became |= {each.id: ("busy", "a worker is at this customer's events; ask again") for each in done.busy}
+    return [
+        {
+            "id": each.id,
+            "provider": each.provider,
+            "event_key": each.event_key,
+            "type": each.event_type,
+            "state": became[each.id][0],
+            "reason": became[each.id][1],
+        }
+        for each in envelopes
+        if each.id in became
+    ]
+
+
+# What is there, and what would be.
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Rows that a replay can change, by what they are and by what they say."""
+
+    rows: dict[str, dict[tuple[str, ...], tuple[Json, Json]]]
+
+    @classmethod
+    def at(cls, connection: Connection, done: _Done) -> "_Looked":
+        """As they are in this transaction now."""
+        return cls(
+            {
+                "commissions": _commissions(connection, sorted({each.entry.commission_key for each in done.bookings})),
+                "products": _products(connection, {place for each in done.changes for place in each.histories}),
+                "transactions": _transactions(
+                    connection, sorted({k for each in done.changes for k in each.transactions})
+                ),
+            }
+        )
+
+
+def _commissions(connection: Connection, keys: Sequence[str]) -> dict[tuple[str, ...], tuple[Json, Json]]:
+    rows = fetch(connection, "select * from commissions where key = any(:keys)", keys=list(keys))
+    return {
+        (row.key,): (
+            {
+                "key": row.key,
+                "partner_key": row.partner_key,
+                "transaction_key": row.transaction_key,
+                "line_key": row.line_key,
+                "trigger_key": row.trigger_key,
+                "currency": row.currency,
+            },
+            {"amount": row.amount_minor, "reward_status": row.state, "arithmetic": row.arithmetic},
+        )
+        for row in rows
+    }
+
+
+def _products(connection: Connection, places: set[tuple[str, str]]) -> dict[tuple[str, ...], tuple[Json, Json]]:
+    rows = fetch(
+        connection,
+        """
+        select p.* from json_to_recordset(cast(:places as json)) as w(provider text, subscription_key text)
+        join products p using (provider, subscription_key)
+        """,
+        places=as_json({"provider": provider, "subscription_key": key} for provider, key in sorted(places)),
+    )
+    return {
+        (row.provider, row.subscription_key, row.product_key): (
+            {"key": f"{row.subscription_key}/{row.product_key}", "provider": row.provider},
+            {"status": row.status, "amount": row.amount_minor, "quantity": row.quantity, "currency": row.currency},
+        )
+        for row in rows
+    }
+
+
+def _transactions(connection: Connection, keys: Sequence[str]) -> dict[tuple[str, ...], tuple[Json, Json]]:
+    rows = fetch(
+        connection,
+        """
+        select t.key, t.currency, sum(l.gross_minor - l.discount_minor)::bigint as amount,
+            sum(l.reversed_minor)::bigint as reversed, count(l) as lines
+        from transactions t left join transaction_lines l on l.transaction_key = t.key
+        where t.key = any(:keys) group by t.key, t.currency
+        """,
+        keys=list(keys),
+    )
+    return {
+        (row.key,): (
+            {"key": row.key, "currency": row.currency},
+            {"amount": row.amount or 0, "amount_reversed": row.reversed or 0, "lines": row.lines},
+        )
+        for row in rows
+    }
+
+
+def _differences(before: _Looked, after: _Looked) -> Json:
+    found: dict[str, list[Json]] = {}
+    for kind, now_there in after.rows.items():
+        was_there = before.rows[kind]
+        found[kind] = []
+        for key in sorted(was_there.keys() | now_there.keys()):
+            was, would_be = was_there.get(key), now_there.get(key)
+            what, _ = would_be or was or ({}, {})
+            if (was and was[1]) != (would_be and would_be[1]):
+                found[kind].append({**what, "before": was and was[1], "after": would_be and would_be[1]})
+    return {
+        **{kind: rows[:SHOWN_MAX] for kind, rows in found.items()},
+        "more": any(len(rows) > SHOWN_MAX for rows in found.values()),
+        "totals": _totals(found["commissions"]),
+    }
+
+
+def _totals(commissions: Sequence[Json]) -> list[Json]:
+    """By how much each partner's commissions would change."""
+    sums: dict[tuple[str, str], int] = {}
+    for row in commissions:
+        by = ((row["after"] or {}).get("amount", 0)) - ((row["before"] or {}).get("amount", 0))
+        place = (row["partner_key"], row["currency"])
+        sums[place] = sums.get(place, 0) + by
+    return [
+        {"partner_key": partner, "currency": currency, "amount": amount}
+        for (partner, currency), amount in sorted(sums.items())
+        if amount
+    ]
