@@ -11,25 +11,26 @@ from typing import Any
 from sqlalchemy import Connection
 
 from domain.decide import Booking
-from domain.facts import NotUsed
+from domain.facts import Missing, NotUsed
 from domain.known import Changes
 from infra.batch import BatchResult, Translated, process, rejudge, translated
 from infra.failures import verdict_on
 from infra.inbox import LEASE, Envelope, InboxState, Mark
 from infra.program import ProgramReader
 from infra.program_changes import PROVIDER as PROGRAM
+from infra.providers.stripe.completing import left_out
 from infra.replays import Which, matching
 from infra.retries import connection_was_lost
 from infra.rows import as_json, fetch
 from infra.settings import Settings
-from infra.translating import events_of, with_lines_missing
+from infra.translating import events_of
 
 #: Events that one dry run replays.
 EVENTS_MAX = 200
 #: Changed rows that are shown of each kind.
 SHOWN_MAX = 500
 
-_NOT_ASKED = "invoice {} has more lines than the event carries; a dry run does not ask the provider for them"
+_NOT_ASKED = "{}; a dry run does not ask the provider for the rest"
 
 Json = dict[str, Any]
 
@@ -128,7 +129,7 @@ def _read(envelope: Envelope, settings: Settings, now: datetime) -> Translated |
         return verdict_on(envelope, error, now)
     if isinstance(events, NotUsed):
         return Mark(envelope.id, envelope.attempts, InboxState.IGNORED, reason=events.reason)
-    if (missing := with_lines_missing(events)) is not None:
+    if (missing := left_out(events)) is not None or isinstance(events, Missing):
         return Mark(envelope.id, envelope.attempts, InboxState.WAITING, reason=_NOT_ASKED.format(missing))
     return translated(envelope, events)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from domain.case import Verdict
-from domain.errors import Rejected
+from domain.errors import Missing, Rejected
 from domain.explain import Explanation, LineExplanation, explain
 from domain.problems import is_storable, listed
 from domain.rules import ConditionTrace, GroupTrace, Trace
@@ -33,7 +33,7 @@ class Explained:
 def explain_by_name(connection: Connection, name: str, settings: Settings) -> Explained:
     """Explain the transaction `stripe:in_1`, its provider's `in_1`, or that of the commission `cmsn_...`.
 
-    Raises Rejected, with what may have been meant, for a name that nothing has.
+    Raises Missing, with what may have been meant, for a name that nothing has; Rejected for one that says too little.
     """
     key = _transaction_key(connection, name)
     program = ProgramReader(settings).read(connection)
@@ -75,7 +75,7 @@ def _transaction_key(connection: Connection, name: str) -> str:
         raise Rejected(f'"{name}" may be {listed(keys)}; name one of them')
     if keys:
         return keys[0]
-    raise Rejected(f'no transaction or commission is called "{name}"{_hint(connection, name)}')
+    raise Missing(f'no transaction or commission is called "{name}"{_hint(connection, name)}')
 
 
 def _hint(connection: Connection, name: str) -> str:

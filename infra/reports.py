@@ -1,36 +1,80 @@
 """What people ask to see, read-only: the inbox, products, commissions. Rows as documents, times in milliseconds."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from domain.errors import Rejected
 from domain.problems import is_storable
 from domain.windows import epoch_ms
 from infra.rows import fetch
+
+_EVENT = """
+    select id, provider, event_key, event_type, livemode, state, attempts, reason, fingerprint, occurred_at,
+        received_at, next_attempt_at, finished_at, outcome - 'claims_lost' as outcome
+    from inbox
+"""
 
 
 def list_events(
     connection: Connection, *, state: str | None = None, event_type: str | None = None, limit: int = 20
 ) -> list[dict[str, Any]]:
     """The newest envelopes, without their bodies."""
-    if event_type is not None and not is_storable(event_type):
-        return []
+    wanted = {"state": state, "event_type": event_type}
+    return events_page(connection, {name: value for name, value in wanted.items() if value is not None}, limit=limit)[0]
+
+
+def event_of(connection: Connection, number: int) -> dict[str, Any] | None:
+    """One envelope."""
+    rows = fetch(connection, f"{_EVENT} where id = :id", id=number)
+    return _event_document(rows[0]) if rows else None
+
+
+def events_page(
+    connection: Connection,
+    wanted: Mapping[str, object],
+    *,
+    limit: int,
+    starting_after: int | None = None,
+    ending_before: int | None = None,
+    min_received_ms: int | None = None,
+    max_received_ms: int | None = None,
+    oldest_first: bool = False,
+) -> tuple[list[dict[str, Any]], bool]:
+    """A page of envelopes whose columns have the wanted values, by id, newest first; and whether more follow.
+
+    Raises Rejected for two cursors at once.
+    """
+    if starting_after is not None and ending_before is not None:
+        raise Rejected("cannot be combined with starting_after; use one of the two", "ending_before")
+    if not all(is_storable(value) for value in wanted.values() if isinstance(value, str)):
+        return [], False
+    backwards = ending_before is not None
+    ascending = oldest_first != backwards
+    bounds = {
+        f"id {'>' if ascending else '<'} :cursor": ("cursor", starting_after or ending_before),
+        "received_at >= to_timestamp(:min_ms / 1000.0)": ("min_ms", min_received_ms),
+        "received_at < to_timestamp((:max_ms + 1) / 1000.0)": ("max_ms", max_received_ms),
+    }
+    given = {condition: pair for condition, pair in bounds.items() if pair[1] is not None}
+    conditions = [*(f"{column} = :{column}" for column in wanted), *given]
+    where = f"where {' and '.join(conditions)}" if conditions else ""
     rows = fetch(
         connection,
-        """
-        select id, provider, event_key, event_type, state, attempts, reason, occurred_at, received_at,
-            next_attempt_at, finished_at, outcome
-        from inbox
-        where (cast(:state as text) is null or state = :state)
-            and (cast(:event_type as text) is null or event_type = :event_type)
-        order by id desc limit :limit
-        """,
-        state=state,
-        event_type=event_type,
-        limit=limit,
+        f"{_EVENT} {where} order by id {'asc' if ascending else 'desc'} limit :limit",
+        **wanted,
+        **dict(given.values()),
+        limit=limit + 1,
     )
-    return [_document(row) for row in rows]
+    shown = [_event_document(row) for row in rows[:limit]]
+    return shown[::-1] if backwards else shown, len(rows) > limit
+
+
+def _event_document(row: Any) -> dict[str, Any]:
+    """With `type`, as providers call it, beside the column's own name."""
+    return {"key": str(row.id), "type": row.event_type, **_document(row)}
 
 
 def list_products(connection: Connection, provider_customer_key: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from domain import ids
 from domain.commissions import Commission, CommissionState, move, released
-from domain.errors import Rejected, TryLater
+from domain.errors import Missing, TryLater
 from domain.known import Touched
 from infra.ledger.case_files import commission_of
 from infra.ledger.deciding import judge_again
@@ -55,13 +55,13 @@ def move_commission(
 ) -> Commission:
     """Move a commission as a person does; it as it was before.
 
-    Raises Rejected for a key nobody knows and for a move that is not legal, TryLater while the customer's events are
-    being worked on. What is declined was never paid out: the customer's later credits are judged again.
+    Raises Missing for a key nobody knows, Rejected for a move that is not legal, TryLater while the customer's events
+    are being worked on. What is declined was never paid out: the customer's later credits are judged again.
     """
     share_program(connection)
     rows = fetch(connection, "select * from commissions where key = :key", key=key)
     if not rows:
-        raise Rejected(f'no commission is called "{key}"', "key")
+        raise Missing(f'no commission is called "{key}"', "key")
     if not lock_customers(connection, {lock_name(rows[0])}):
         raise TryLater("events of this customer are being worked on")
     row = fetch(connection, "select * from commissions where key = :key for update", key=key)[0]

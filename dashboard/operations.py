@@ -1,0 +1,168 @@
+"""What replaying and ignoring answer with, shared by events and dead letters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dashboard.fields import Body, Flag, Key, LongText, Milliseconds, moment
+from dashboard.visits import Visit
+from infra.dry_runs import dry_run
+from infra.inbox import InboxState
+from infra.replays import Changed, Which, ignore, replay
+
+_CHANGES: dict[str, Any] = {
+    "matching": 2,
+    "tried": 2,
+    "busy": 0,
+    "events": [
+        {
+            "id": 17,
+            "provider": "stripe",
+            "event_key": "evt_1",
+            "type": "invoice.paid",
+            "state": "processed",
+            "reason": None,
+        }
+    ],
+    "commissions": [
+        {
+            "key": "cmsn_0a1b2c3d4e5f60718293",
+            "partner_key": "ada",
+            "transaction_key": "stripe:in_1",
+            "line_key": "sub_1/prod_inbox",
+            "trigger_key": "trg_inbox",
+            "currency": "usd",
+            "before": None,
+            "after": {"amount": 1980, "reward_status": "pending", "arithmetic": "99.00 USD line x 20 % = 19.80 USD"},
+        }
+    ],
+    "products": [],
+    "transactions": [],
+    "totals": [{"partner_key": "ada", "currency": "usd", "amount": 1980}],
+    "more": False,
+}
+
+
+class TriedEvent(BaseModel):
+    """What would become of one event."""
+
+    id: int
+    provider: str
+    event_key: str
+    type: str
+    state: str = Field(description="processed, waiting, ignored, received (again later), dead; busy: ask again.")
+    reason: str | None
+
+
+class Change(BaseModel):
+    """A row that would be another; null: it is not there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    key: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class PartnerTotal(BaseModel):
+    """By how much a partner's commissions would change."""
+
+    partner_key: str
+    currency: str
+    amount: int
+
+
+class WouldChange(BaseModel):
+    """What a replay would change."""
+
+    matching: int = Field(description="Events that are meant.")
+    tried: int = Field(description="How many of them were tried: the first 200 at most.")
+    busy: int = Field(description="How many were not, because a worker has their customer.")
+    events: list[TriedEvent]
+    commissions: list[Change]
+    products: list[Change]
+    transactions: list[Change]
+    totals: list[PartnerTotal]
+    more: bool = Field(description="Whether more would change than is shown.")
+
+
+class Done(BaseModel):
+    """What was done, or would be."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"count": 2, "after": None, "dry_run": False, "would_change": None}]}
+    )
+
+    count: int = Field(description="Events changed; in a dry run, that would be.")
+    after: int | None = Field(description="Where there may be more: ask again with this `after`.")
+    dry_run: bool
+    would_change: WouldChange | None = Field(description="Only of a dry run.", examples=[_CHANGES])
+
+
+class Replay(Body):
+    """How to replay."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"dry_run": True}]})
+
+    dry_run: Flag = Field(default=False, description="Say what would change, and change nothing.")
+
+
+class Reason(Body):
+    """Why an event is put aside."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "an invoice of a test customer"}]})
+
+    reason: LongText = Field(max_length=500, description="Kept with the event.")
+
+
+class DeadFilter(Replay):
+    """Which dead letters; without anything, all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"fingerprint": "stripe invoice.paid Unreadable no amount at `$.total`", "dry_run": True}]
+        }
+    )
+
+    fingerprint: Key | None = Field(default=None, description="A group of dead letters.")
+    provider: Key | None = None
+    type: Key | None = None
+    since: Milliseconds | None = Field(default=None, description="Received then or later.")
+    until: Milliseconds | None = Field(default=None, description="Received before then.")
+    after: int = Field(default=0, ge=0, le=2**63 - 1, description="The `after` of the last answer, to go on.")
+
+    def which(self, state: InboxState | None) -> Which:
+        """The events meant."""
+        return Which(
+            fingerprint=self.fingerprint,
+            provider=self.provider,
+            event_type=self.type,
+            state=state,
+            since=moment(self.since, "since"),
+            until=moment(self.until, "until"),
+        )
+
+
+def replayed(visit: Visit, which: Which, *, trial: bool, after: int = 0) -> Done:
+    """Replay events, or say what that would change."""
+    if trial:
+        found = WouldChange(**dry_run(visit.connection, which, visit.settings, visit.now))
+        return Done(count=found.matching, after=None, dry_run=True, would_change=found)
+    return _done(replay(visit.connection, which, visit.now, _audit(visit), after=after))
+
+
+def ignored(visit: Visit, which: Which, reason: str, *, after: int = 0) -> Done:
+    """Put events aside."""
+    return _done(ignore(visit.connection, which, reason, visit.now, _audit(visit), after=after))
+
+
+def _done(changed: Changed) -> Done:
+    return Done(count=changed.count, after=changed.after, dry_run=False, would_change=None)
+
+
+def _audit(visit: Visit) -> Any:
+    def write(action: str, subject: str, details: Mapping[str, object]) -> None:
+        visit.audit(action, subject, **details)
+
+    return write
