@@ -173,7 +173,7 @@ class MemoryLedger:
             found.transactions.setdefault(key, min(named))
         for place, (_, cause) in touched.customers.items():
             found.people.setdefault(place, cause)
-        for (provider, subscription), (_, cause) in touched.subscriptions.items():
+        for (provider, subscription), (_, cause) in sorted(touched.subscriptions.items(), key=lambda each: each[1][1]):
             if (owner := self.owners.get((provider, subscription))) is not None:
                 found.people.setdefault((provider, owner), cause)
         return found

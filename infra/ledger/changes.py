@@ -230,8 +230,8 @@ def add_owners(connection: Connection, touched: Touched, found: Affected) -> Non
         """,
         wanted=_moments(touched.subscriptions),
     )
-    for row in rows:
-        _, cause = touched.subscriptions[(row.provider, row.key)]
+    subscriptions = ((touched.subscriptions[(row.provider, row.key)][1], row) for row in rows)
+    for cause, row in sorted(subscriptions, key=lambda each: each[0]):  # of several causes the first by name
         found.people.setdefault((row.provider, row.provider_customer_key), cause)
 
 

@@ -9,13 +9,14 @@ from domain.commissions import CommissionState
 from domain.decide import Booking
 from domain.facts import BillingEvent
 from infra.ledger.bookings import book
-from infra.ledger.case_files import load_booked
+from infra.ledger.case_files import load_booked, load_case_file
 from infra.ledger.deciding import settle
 from infra.ledger.postgres import PostgresLedger
 from infra.program import ProgramReader
 from infra.rows import fetch
 from tests.simulation.histories import draw
 from tests.simulation.in_memory import MemoryStage, events_of
+from tests.simulation.stating import statements
 from tests.simulation.world import World
 from tests.stage import Stage
 
@@ -77,6 +78,28 @@ def test_portion_by_portion_both_book_the_same_entries(engine: Engine, seed: int
         (key, customer, standing.number, standing.revenue)
         for key, (customer, standing) in sorted(memory.ledger.standings.items())
     ]
+
+
+@pytest.mark.parametrize("seed", range(220, 226))
+def test_what_the_company_states_is_booked_alike(engine: Engine, seed: int) -> None:
+    """Statements among Stripe's events: links, claims and posted lines lead to the same entries in both."""
+    world, random = draw(seed, 2), Random(seed)
+    memory, stage = MemoryStage(), Stage(engine)
+    memory.set(world.changes)
+    _play_changes(stage, world)
+    for facts in in_portions(random, [*events_of(world), *statements(world, seed)]):
+        assert played(stage, facts) == page(memory.play(facts))
+    claims = stage.ask("select subject, cause, partner_key, effective_from from claims order by 1, 2")
+    assert claims == sorted(
+        (c.subject, c.cause, c.partner_key, c.effective_from) for c in memory.ledger.claims.values()
+    )
+    assert any(subject.startswith(("api:", "stripe:product:")) for subject, *_ in claims)
+    links = stage.ask("select provider, provider_customer_key, customer from provider_customers order by 1, 2")
+    assert links == sorted((*place, person.customer) for place, person in memory.ledger.people.items())
+    keys = [key for (key,) in stage.ask("select key from transactions")]
+    with engine.connect() as connection:
+        led = load_case_file(connection, keys).transactions
+    assert led == memory.ledger.load_case(keys).transactions
 
 
 @pytest.mark.parametrize("seed", range(208, 212))
