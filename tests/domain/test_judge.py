@@ -151,6 +151,26 @@ def test_a_credit_takes_back_under_the_terms_of_the_charge_and_no_more_than_it_e
     assert amounts("in_2", file, run) == [("inbox", "sub_1/prod_inbox", -1200, "usd")]
 
 
+def test_a_credit_says_what_it_takes_back_and_of_which_basis() -> None:
+    """Its own day, its own line less its discount, the charge's percentage; with gross, the discount stays in."""
+    lines = Line("sub_1/prod_inbox", "sub_1", "prod_inbox", (), -5000, -1000, 1, recurring=True)
+    file = case(CHARGE, replace(INBOX_CREDITED, lines=(lines,)), CHAT_CREDITED, **CREDITED)
+    inbox, whole = trigger("inbox", "20", ON_INBOX), trigger("all", "10")
+    on_line, on_whole = verdicts("stripe:in_2", file, program(inbox, whole))[-2:]
+    assert on_line.desired is not None and on_whole.desired is not None
+    assert (on_line.reason, on_whole.reason) == ("credits stripe:in_1", "credits stripe:in_1")
+    assert (on_line.as_paid_minor, on_whole.as_paid_minor) == (-800, -400)
+    assert on_line.desired.earned_at == on_whole.desired.earned_at == INBOX_CREDITED.occurred_at
+    assert on_line.desired.arithmetic == "-50.00 USD line - -10.00 USD discount = -40.00 USD x 20 % = -8.00 USD"
+    assert on_whole.desired.arithmetic == "-50.00 USD payment - -10.00 USD discount = -40.00 USD x 10 % = -4.00 USD"
+    gross = program(inbox, whole, basis=Basis.GROSS)
+    assert amounts("in_2", file, gross) == [("inbox", "sub_1/prod_inbox", -1000, "usd"), ("all", None, -500, "usd")]
+    assert [v.desired.arithmetic for v in verdicts("stripe:in_2", file, gross) if v.desired is not None] == [
+        "-50.00 USD line x 20 % = -10.00 USD",
+        "-50.00 USD payment x 10 % = -5.00 USD",
+    ]
+
+
 def test_credits_of_a_whole_share_what_it_earned() -> None:
     """Two negative payments credit one charge by different products: together they take what it earned."""
     run = program(trigger("all", "10"))
