@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain import ids
+from domain.customers import Claim
 from domain.facts import CustomerSeen, Source
 from domain.known import BEGINNING, Changes, Known, ProviderCustomer
 from domain.record import record
@@ -127,3 +128,21 @@ def test_a_claim_names_partner_and_member() -> None:
     assert (claim.learnt_at, claim.cause, claim.effective_from) == (at(5), "stripe:evt_5", None)
     twice = after(*[seen(5, partner_key="ada", member_key="ann")] * 2)[1]
     assert twice.claims == [claim]
+
+
+def test_another_partner_counts_from_when_it_was_said() -> None:
+    """In otherwise the same words: payments from then on are judged again, those before it are not."""
+    known = replace(after(seen(5))[0], customer=ACME, link_source=seen(5).source)
+    subject = ids.provider_customer_subject(*PLACE)
+    whose = {subject: (Claim(subject, "ada", None, at(5), "stripe:evt_5"),)}
+    told = seen(9, partner_key="bob")
+    changes = record([told], Known({PLACE: known}, claims=whose), LOOKBACK)
+    assert touched(changes) == {PLACE: (at(9), "stripe:evt_9")}
+
+
+def test_names_that_move_in_one_batch_all_count() -> None:
+    """Two names of two customers, linked at once: all four customers are moved."""
+    people = {PLACE: ProviderCustomer(*PLACE, ACME), OTHER: ProviderCustomer(*OTHER, ids.customer_key("b"))}
+    events = [seen(9, customer_key="c"), replace(seen(9, customer_key="d"), provider_customer_key="cus_2")]
+    moved = record(events, Known(people), LOOKBACK).touched.moved
+    assert set(moved) == {ACME, *(ids.customer_key(name) for name in "bcd")}

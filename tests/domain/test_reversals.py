@@ -203,11 +203,16 @@ def test_neither_order_nor_repetition_of_sightings_matters(found: list[Reversal]
 
 
 def test_what_an_older_sighting_knew_is_kept() -> None:
-    """Invoice, payments and lines of any sighting stay known; the newest says the rest."""
-    older = back(NOTE, 5, lines=(ReversalLine(5, line_key="il_0"),), payment_keys=("pi_1",))
+    """Invoice, payments, customer and lines of any sighting stay known; the newest says the rest."""
+    older = back(NOTE, 5, lines=(ReversalLine(5, line_key="il_0"),), payment_keys=("pi_1",), refunded_minor=4)
     newer = replace(older, source=Source(0, NOON, 1, "evt_z"), amount_minor=3, undone_minor=3, lines=(),
-                    invoice_key=None, payment_keys=("pi_2",), provider_customer_key="cus_1")  # fmt: skip
+                    invoice_key=None, payment_keys=("pi_2",), refunded_minor=1,
+                    provider_customer_key="cus_1")  # fmt: skip
     for found in (merged(older, newer), merged(newer, older)):
         assert (found.amount_minor, found.undone_minor, found.invoice_key) == (5, 3, "in_1")
         assert (found.payment_keys, found.lines) == (("pi_1", "pi_2"), older.lines)
         assert (found.source, found.provider_customer_key) == (newer.source, "cus_1")
+        assert found.refunded_minor == 4
+    named = replace(older, provider_customer_key="cus_1")
+    unnamed = replace(newer, provider_customer_key=None)
+    assert merged(named, unnamed).provider_customer_key == merged(unnamed, named).provider_customer_key == "cus_1"

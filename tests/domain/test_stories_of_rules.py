@@ -198,9 +198,13 @@ expect          10.00 USD to ada by vip for Inbox in in_1, pending
     "reassigning a customer moves nothing that was earned": """
 on 2026-01-01   trigger   ten: 10 percent of Inbox
 on 2026-01-09   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
-on 2026-02-01   customer  cus_1 is acme of bob
 on 2026-02-09   stripe    in_2 of cus_1 paid 100.00 USD Inbox on sub_1
-on 2026-01-15   stripe    in_3 of cus_1 paid 100.00 USD Inbox on sub_1          # told late
+expect          10.00 USD to ada by ten for Inbox in in_1, pending
+expect          10.00 USD to ada by ten for Inbox in in_2, pending
+on 2026-02-01   customer  cus_1 is acme of bob, in DE, mail a@acme.com           # told late
+expect          10.00 USD to ada by ten for Inbox in in_1, pending
+expect          10.00 USD to bob by ten for Inbox in in_2, pending
+on 2026-01-15   stripe    in_3 of cus_1 paid 100.00 USD Inbox on sub_1           # told later still
 expect          10.00 USD to ada by ten for Inbox in in_1, pending
 expect          10.00 USD to bob by ten for Inbox in in_2, pending
 expect          10.00 USD to ada by ten for Inbox in in_3, pending
