@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from domain import ids
 from domain.case import Program
@@ -51,6 +51,7 @@ from infra.program_changes import (
     request_rejudge,
 )
 from infra.rows import as_json, fetch
+from infra.waking import wake_waiting
 
 #: How soon an envelope is due again whose customer another worker was busy with.
 BUSY_DELAY = timedelta(milliseconds=50)
@@ -337,10 +338,12 @@ def _marks(
 
 def _mark(translated: Translated, commissions: set[str], known: Known, changes: Changes, now: datetime) -> Mark:
     envelope = translated.envelope
+    outcome = _outcome(translated.events, commissions)
     for event in translated.events:
         if isinstance(event, Reversal) and (missing := _missing(event, known, changes)) is not None:
-            return Mark(envelope.id, envelope.attempts, InboxState.WAITING, now + WAITING_DELAY, missing)
-    outcome = _outcome(translated.events, commissions)
+            return Mark(
+                envelope.id, envelope.attempts, InboxState.WAITING, now + WAITING_DELAY, missing, outcome=outcome
+            )
     return Mark(envelope.id, envelope.attempts, InboxState.PROCESSED, outcome=outcome)
 
 
@@ -362,21 +365,6 @@ def _missing(event: Reversal, known: Known, changes: Changes) -> str | None:
     if key in known.transactions or key in changes.transactions:
         return None
     return f"{what} takes back of {key}, which is not known yet"
-
-
-def wake_waiting(connection: Connection, known: Known, changes: Changes) -> None:
-    """What waited for a payment that has come now is due at once; what another worker has at hand, it looks after."""
-    if not known.reversals or not (changes.payments or changes.transactions):
-        return
-    connection.execute(
-        text("""
-            update inbox set next_attempt_at = now()
-            from json_to_recordset(cast(:told as json)) as w(provider text, event_key text)
-            where inbox.provider = w.provider and inbox.event_key = w.event_key
-                and inbox.state = 'waiting' and inbox.claimed_by is null
-        """),
-        {"told": as_json({"provider": r.provider, "event_key": r.source.event_key} for r in known.reversals.values())},
-    )
 
 
 def _outcome(events: Iterable[BillingEvent], commissions: set[str]) -> dict[str, list[str]]:
