@@ -79,9 +79,8 @@ def api(dashboard: DashboardProcess, dashboard_engine: Engine) -> Iterator[Api]:
     """A program with an API key."""
     with unit_of_work_on(dashboard_engine) as connection:
         key = create_api_key(connection, "tests")
-    caller = Api(dashboard.url, (key.public_key, key.secret_key))
-    yield caller
-    caller.client.close()
+    with Api(dashboard.url, (key.public_key, key.secret_key)) as caller:
+        yield caller
 
 
 @pytest.fixture
@@ -90,17 +89,15 @@ def member(dashboard: DashboardProcess, dashboard_engine: Engine) -> Iterator[Ap
     with unit_of_work_on(dashboard_engine) as connection:
         create_partner(connection, "ada", {"members": [{"member_key": "bob"}]}, LONG_AGO)
         _, token = create_member_token(connection, "ada", "bob")
-    caller = Api(dashboard.url, token=token)
-    yield caller
-    caller.client.close()
+    with Api(dashboard.url, token=token) as caller:
+        yield caller
 
 
 @pytest.fixture
 def nobody(dashboard: DashboardProcess) -> Iterator[Api]:
     """A caller without credentials."""
-    caller = Api(dashboard.url)
-    yield caller
-    caller.client.close()
+    with Api(dashboard.url) as caller:
+        yield caller
 
 
 @pytest.fixture

@@ -72,6 +72,12 @@ class Api:
             self.headers = {"Authorization": f"Bearer {token}"}
         self.client = httpx.Client(base_url=f"{url}/api/v2", headers=self.headers, timeout=30)
 
+    def __enter__(self) -> "Api":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
     def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
         """One request answered with `status`, as its JSON, whose own `status` must say the same."""
         answer = self.client.request(method, path, **options)
