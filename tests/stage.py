@@ -62,7 +62,7 @@ class Stage:
                         values (:provider, :key, :type, :account, :livemode, to_timestamp(:second), :secret,
                             :codec, :size, :stored)
                         on conflict do nothing
-                    """),  # noqa: E501
+                    """),
                     {
                         **_envelope(event),
                         "key": event["id"],

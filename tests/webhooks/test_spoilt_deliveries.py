@@ -13,7 +13,7 @@ ROUNDS = 12
 def spoilt() -> list[bytes]:
     """Each way to spoil an event, on a dozen of them."""
     drawn = random.Random(11)
-    bodies = []
+    bodies: list[bytes] = []
     for change in (*LESS, *OTHER):
         for event in drawn.sample(EVENTS, ROUNDS):
             mutated = copy.deepcopy(event)
