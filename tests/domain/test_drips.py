@@ -37,6 +37,8 @@ def test_days_are_counted_by_the_program_s_clock() -> None:
     """Noon in Berlin stays noon in Berlin when the clocks change, and comes out in UTC."""
     found = due_dates(Drip(Span(), Span(days=1), 2), datetime(2026, 3, 28, 11, tzinfo=UTC), BERLIN)
     assert found == [datetime(2026, 3, 28, 11, tzinfo=UTC), datetime(2026, 3, 29, 10, tzinfo=UTC)]
+    late = due_dates(Drip(Span(days=1), Span(days=1), 1), datetime(2026, 3, 28, 11, tzinfo=UTC), BERLIN)
+    assert late == [datetime(2026, 3, 29, 10, tzinfo=UTC)]
 
 
 def test_larger_parts_come_first() -> None:

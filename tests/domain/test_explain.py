@@ -86,6 +86,8 @@ def test_the_verdicts_are_those_that_booked_the_money() -> None:
     found = explain("stripe:in_1", file, PROGRAM)
     assert [replace(v, trace=None) for v in found.verdicts] == verdicts("stripe:in_1", file, PROGRAM)
     assert (found.as_of, found.attribution and found.attribution.partner_key) == (NOON, "ada")
+    assert found.transaction is file.transactions["stripe:in_1"]
+    assert tuple(each.line for each in found.lines) == found.transaction.lines
     (verdict,) = found.verdicts
     assert isinstance(verdict.trace, ConditionTrace)
     assert (verdict.trace.expected, verdict.trace.actual, verdict.trace.held) == (["Inbox"], "Inbox", True)

@@ -123,6 +123,8 @@ def test_offers_are_told_apart_by_their_keys() -> None:
     offers = [(trigger("a", key="t1"),), (trigger("b", key="t2"),)]
     keys = [offer.key for offer in offers_for(ADA, offers, MARCH, UTC)]
     assert len(set(keys)) == 2
+    assert keys == [offer.key for offer in offers_for(ADA, offers, MARCH, UTC)]
+    assert all(key.startswith("offer_") for key in keys)
     assert keys == [offer.key for offer in offers_for(ADA, offers, MARCH + DAY, UTC)]
 
 

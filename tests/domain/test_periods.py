@@ -118,6 +118,12 @@ def test_a_rolling_period_includes_both_ends(moment: datetime, zone: ZoneInfo, d
     assert abs(moment - period.start - timedelta(days=days)) <= timedelta(hours=25)  # Apia skipped a day
 
 
+def test_a_rolling_day_is_the_program_s() -> None:
+    """A day back from Sunday noon is Saturday noon in Berlin, 25 hours before when the clocks went back in between."""
+    noon = datetime(2026, 10, 25, 11, tzinfo=UTC)
+    assert rolling_period(Span(days=1), noon, ZoneInfo("Europe/Berlin")).start == datetime(2026, 10, 24, 10, tzinfo=UTC)
+
+
 def test_a_day_is_shifted_by_the_wall_clock() -> None:
     """A day after Saturday noon is Sunday noon, 23 hours later when the clocks went forward in between."""
     berlin = ZoneInfo("Europe/Berlin")

@@ -92,10 +92,11 @@ def test_an_end_absorbs_whatever_comes_after_it() -> None:
 
 
 def test_paid_in_the_second_in_which_it_ended() -> None:
-    """Within one second a payment comes before the end: the product was active, and is over."""
+    """Within one second a payment comes before the end and after any other word: it was active, and is over."""
     facts = [seen(0, TRIAL, "inbox"), seen(5, ACTIVE, "inbox", ended=True)]
     assert story(facts, [paid(5, "inbox"), paid(5, "chat")])["inbox"][-1] == (5, CHURNED)
     assert story(facts, [paid(5, "chat")])["chat"] == [(5, CHURNED)]
+    assert story([seen(5, TRIAL, "inbox")], [paid(5, "inbox")]) == {"inbox": [(5, ACTIVE)]}
 
 
 def test_an_end_that_does_not_absorb_is_undone_in_the_same_second() -> None:
@@ -139,6 +140,7 @@ def test_previous_attributes_chain_events_of_one_second() -> None:
     ]
     assert [s.source.event_key for s in in_order([first, *facts])][1:] == ["evt_z", "evt_a"]
     assert [s.source.event_key for s in in_order(facts, after=first)] == ["evt_z", "evt_a"]
+    assert [s.source.event_key for s in in_order(facts)] == ["evt_z", "evt_a"]
     assert [s.source.event_key for s in in_order([replace(s, previous_items=None) for s in facts])][-1] == "evt_z"
 
 

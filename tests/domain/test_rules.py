@@ -277,6 +277,11 @@ def test_the_trace_notes_what_the_eye_misses(row: str) -> None:
     assert trace.note == (None if note.strip() == "-" else note.strip())
 
 
+def test_no_rules_are_shown_as_holding_always() -> None:
+    """Whatever the facts are."""
+    assert judge(parse_rule(None), Facts({}, AS_OF, BERLIN)) == GroupTrace("always", True, True, ())
+
+
 def test_judging_shows_every_condition() -> None:
     """A trace mirrors its rule and judges every condition, also behind one that already decides, `where` included."""
     rule = parse_rule(
