@@ -166,6 +166,8 @@ customer.age       lte           {"years": 1}                    2025-03-15T12:0
 customer.age       between       [{"weeks": 1}, {"weeks": 2}]    2026-03-01T12:00    holds
 customer.age       between       [{"weeks": 1}, {"weeks": 2}]    2026-03-01T11:59    fails
 customer.age       between       [0, {"months": 1}]              2026-02-15T12:00    holds
+customer.age       gt            150                             2025-10-16T11:00    fails
+customer.age       gte           150                             2025-10-16T11:00    holds
 partner.age        newer_than    {"months": 1}                   2026-02-15T12:01    holds
 partner.age        is_not_set    -                               unset               holds
 """
@@ -255,6 +257,11 @@ product.name      contains     "pro"       "My PRO"      "My PRO" contains "pro"
 product.name      starts_with  "inbox"     "Inbox 2"     "Inbox 2" starts with "inbox" only if capitals are ignored
 product.name      ends_with    "pro"       "Inbox Pro"   "Inbox Pro" ends with "pro" only if capitals are ignored
 product.name      ends_with    "Inbox"                   "Inbox Pro"   -
+product.name      contains     "box"                     "Inbox Pro"   -
+product.name      starts_with  "Inbox"                   "Inbox Pro"   -
+product.name      contains     "xx"                      "Inbox Pro"   -
+product.name      starts_with  "PRO"                     "Inbox Pro"   -
+line.amount       between      [{"amount": 1, "currency": "usd"}, {"amount": 2, "currency": "usd"}]  9 eur  it is in eur, the rule asks for usd
 partner.tags      is_any_of    ["EU"]                    ["eu"]        "eu" differs from "EU" only in capitals
 partner.tags      is_any_of    ["us"]                    ["US", "us"]  -
 partner.tags      contains     "Vip"                     ["vip"]       "vip" differs from "Vip" only in capitals
@@ -263,7 +270,7 @@ line.amount       gte          1                         9 eur         -
 customer.created  within {"current": "day"}  2026-01-01  from 2026-03-15T00:00:00+01:00 before 2026-03-16T00:00:00+01:00
 customer.created  within  {"before": "2026-01-01"}  2026-01-01  before 2026-01-01T00:00:00+01:00
 customer.created  is_set       -                         2026-01-01    -
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize("row", NOTE_TABLE.strip().splitlines())
