@@ -32,6 +32,8 @@ class Program:
     basis: Basis
     lookback: timedelta
     zone: tzinfo
+    #: Whether customers are linked by e-mail, where nothing better links them.
+    links_by_email: bool = False
     #: The same triggers, by what they can fire on.
     docket: Docket = field(init=False, repr=False, compare=False)
 

@@ -40,30 +40,40 @@ class Explanation:
 
 
 def explain(
-    transaction_key: str, case: CaseFile, program: Program, similar: Mapping[str, Sequence[str]] | None = None
+    transaction_key: str,
+    case: CaseFile,
+    program: Program,
+    similar: Mapping[str, Sequence[str]] | None = None,
+    reasons: Mapping[str, str] | None = None,
 ) -> Explanation:
     """Judge a transaction again, this time showing everything.
 
-    `similar` maps a subscription key to keys of known subscriptions that equal it but for capitals.
+    `similar` maps a subscription key to keys of known subscriptions that equal it but for capitals; `reasons` says why
+    posted lines were led to no product, by line key.
     """
     paid = case.transactions[transaction_key]
     return Explanation(
         transaction=paid,
         as_of=paid.occurred_at,
         attribution=attribution_of(None, paid, case, program),
-        lines=tuple(_line(line, paid, case, program, similar or {}) for line in paid.lines),
+        lines=tuple(_line(line, paid, case, program, similar or {}, reasons or {}) for line in paid.lines),
         verdicts=tuple(verdicts(transaction_key, case, program, traced=True)),
     )
 
 
 def _line(
-    line: Line, paid: Transaction, case: CaseFile, program: Program, similar: Mapping[str, Sequence[str]]
+    line: Line,
+    paid: Transaction,
+    case: CaseFile,
+    program: Program,
+    similar: Mapping[str, Sequence[str]],
+    reasons: Mapping[str, str],
 ) -> LineExplanation:
     history = history_of(line, paid, case)
     values = line_product_values(line, paid, history, program)
     alike = similar.get(line.subscription_key or "", ())
     if isinstance(values, Unknown):
-        return LineExplanation(line, None, None, _without_product(line, alike))
+        return LineExplanation(line, None, None, reasons.get(line.key) or _without_product(line, alike))
     status = values.get("status")
     return LineExplanation(
         line,

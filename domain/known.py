@@ -76,6 +76,9 @@ class Known:
     payments: Mapping[PaymentKey, str] = field(default_factory=dict)
     #: Those that events name, and all of the transactions that the batch can meet.
     reversals: Mapping[ReversalKey, Reversal] = field(default_factory=dict)
+    #: What was said of whoever shares an address with a customer that the batch speaks of, directly or by way of a
+    #: third; None where the program does not link by e-mail. See `domain.addresses`.
+    descriptions: Mapping[ProviderCustomerKey, tuple[CustomerSeen, ...]] | None = None
 
 
 @dataclass(slots=True)

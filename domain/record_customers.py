@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain import ids
+from domain.addresses import addresses_in, owner_of_address
 from domain.customers import Attribution, Claim, Customer, attributions, first_difference
 from domain.facts import COMPANY, BillingEvent, CustomerLinked, CustomerSeen, Source
 from domain.known import BEGINNING, Changes, Known, ProviderCustomer, ProviderCustomerKey, note_earliest
@@ -22,7 +23,7 @@ def note_unknown_customers(events: Iterable[BillingEvent], known: Known, changes
 
 
 def record_customers(
-    events: Iterable[CustomerSeen | CustomerLinked], known: Known, lookback: timedelta, changes: Changes
+    events: Sequence[CustomerSeen | CustomerLinked], known: Known, lookback: timedelta, changes: Changes
 ) -> None:
     """Record descriptions, links and whose customers are."""
     before = _histories(known.provider_customers.values(), known.claims, lookback)
@@ -44,6 +45,7 @@ def record_customers(
         for customer in (person.customer, people[place].customer):
             if customer is not None:  # the one before may have just lost what was said under this name
                 causes.setdefault(customer, cause_of(event))
+    _link_by_address(events, known, people, claims, causes, changes)
     _touch_described(described, people, changes)
     after = _histories(people.values(), claims, lookback)
     _touch_moved(known, people, causes, (before, after), changes)
@@ -153,6 +155,59 @@ def _histories(
             own = ids.customer_subject(person.customer)
             said.setdefault(person.customer, list(claims.get(own, ()))).extend(claims.get(subject, ()))
     return {customer: attributions(spoken, lookback) for customer, spoken in said.items()}
+
+
+def _link_by_address(
+    events: Iterable[CustomerSeen | CustomerLinked],
+    known: Known,
+    people: dict[ProviderCustomerKey, ProviderCustomer],
+    claims: Mapping[str, Sequence[Claim]],
+    causes: dict[str, str],
+    changes: Changes,
+) -> None:
+    """Whoever shares an address with somebody the events speak of may be another's now, or nobody's."""
+    if known.descriptions is None:
+        return
+    said = _all_said(known.descriptions, changes.descriptions)
+    spoken: dict[str, str] = {}
+    for event in events:
+        for address in addresses_in(said.get((event.provider, event.provider_customer_key), ())):
+            spoken[address] = min(spoken.get(address, cause_of(event)), cause_of(event))
+    for place, person in sorted(people.items()):
+        shared = spoken.keys() & addresses_in(said.get(place, ()))
+        if not shared or person.link_source is not None or person.provider == COMPANY:
+            continue
+        owner = owner_of_address(said[place], _said_of_linked(said, people))
+        if owner is None and claims.get(ids.provider_customer_subject(*place)):
+            owner = _customer(person.key, known, changes)
+        if owner != person.customer:
+            cause = min(spoken[address] for address in shared)
+            people[place] = changes.provider_customers[place] = replace(person, customer=owner)
+            note_earliest(changes.touched.customers, place, BEGINNING, cause)
+            for customer in filter(None, (person.customer, owner)):
+                causes.setdefault(customer, cause)
+
+
+def _all_said(
+    known: Mapping[ProviderCustomerKey, Sequence[CustomerSeen]], told: Iterable[CustomerSeen]
+) -> dict[ProviderCustomerKey, list[CustomerSeen]]:
+    """What was said before and now; the same event once."""
+    found = {place: {each.source.event_key: each for each in said} for place, said in known.items()}
+    for each in told:
+        found.setdefault((each.provider, each.provider_customer_key), {})[each.source.event_key] = each
+    return {place: list(said.values()) for place, said in found.items()}
+
+
+def _said_of_linked(
+    said: Mapping[ProviderCustomerKey, Sequence[CustomerSeen]],
+    people: Mapping[ProviderCustomerKey, ProviderCustomer],
+) -> dict[str, list[Sequence[CustomerSeen]]]:
+    """Per customer of ours, under each name that its own id links: an address alone makes nobody's address known."""
+    found: dict[str, list[Sequence[CustomerSeen]]] = {}
+    for place, person in people.items():
+        if person.link_source is not None and person.customer is not None and place in said:
+            found.setdefault(person.customer, []).append(said[place])
+    return found
 
 
 def _joined_or_left(known: Known, people: Mapping[tuple[str, str], ProviderCustomer]) -> set[str]:

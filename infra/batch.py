@@ -38,6 +38,7 @@ from infra import crashpoint
 from infra.catalogue_changes import entry_keys, record_catalogue
 from infra.clock import Clock
 from infra.inbox import Envelope, InboxState, Mark, give_back, mark
+from infra.ledger.addresses import address_locks
 from infra.ledger.deciding import judge_again, judge_partner, settle
 from infra.ledger.postgres import PostgresLedger
 from infra.locks import lock_customers, own_program, share_program
@@ -316,10 +317,13 @@ def _check_locked(connection: Connection, known: Known, locked: _Locked) -> None
     """Raise unless everybody whose facts this batch can change is locked under every name."""
     people = {p: person.customer for p, person in known.provider_customers.items()}
     named = {(e.provider, e.provider_customer_key or "") for t in locked.mine for e in t.events}
+    sharing = (known.descriptions or {}).keys()
     owners = {(paid.provider, paid.provider_customer_key or "") for paid in known.transactions.values()}
     people |= _linked(connection, owners - people.keys())
-    needed = {lock_name(*place) for place in owners}
-    needed |= {key for place in named | owners if (key := people.get(place)) is not None}
+    needed = {lock_name(*place) for place in owners | sharing}
+    needed |= {key for place in named | owners | sharing if (key := people.get(place)) is not None}
+    if known.descriptions is not None:
+        needed |= address_locks((e for t in locked.mine for e in t.events), known.descriptions)
     if missing := needed - locked.names:
         raise _Unlocked(missing)
 

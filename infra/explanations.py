@@ -7,16 +7,19 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from domain.case import Verdict
+from domain.case import CaseFile, Verdict
 from domain.errors import Missing, Rejected
 from domain.explain import Explanation, LineExplanation, explain
+from domain.facts import COMPANY
 from domain.problems import is_storable, listed
 from domain.rules import ConditionTrace, GroupTrace, Trace
 from domain.windows import epoch_ms
 from infra.ledger.case_files import load_case_file
+from infra.ledger.customer_names import Names
 from infra.program import ProgramReader
 from infra.rows import fetch
 from infra.settings import Settings
+from infra.shown.transactions import reasons_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,19 @@ def explain_by_name(connection: Connection, name: str, settings: Settings) -> Ex
         key=key,
     )
     return Explained(
-        explain(key, case, program, _similar(connection, sorted(subscriptions))),
+        explain(key, case, program, _similar(connection, sorted(subscriptions)), _reasons(connection, key, case)),
         customer[0].customer_key if customer else None,
         fetch(connection, "select * from commissions where transaction_key = :key order by line_key, key", key=key),
     )
+
+
+def _reasons(connection: Connection, key: str, case: CaseFile) -> dict[str, str]:
+    """Why posted lines were led to no product, by line key."""
+    paid = case.transactions[key]
+    if paid.provider != COMPANY:
+        return {}
+    found = reasons_of(connection, {key: paid}, Names(case.customers, {}))
+    return {line_key: reason for (_, line_key), reason in found.items()}
 
 
 def _transaction_key(connection: Connection, name: str) -> str:

@@ -22,6 +22,7 @@ class ProgramReader:
         self._basis = Basis(settings.commission_basis)
         self._lookback = timedelta(days=settings.attribution_lookback_days)
         self._zone = settings.program_timezone
+        self._links_by_email = settings.match_customers_by_email
         #: The revision, and which write of its row that was: a restored database may count again from below.
         self._read: tuple[int, str] | None = None
         self._program: Program | None = None
@@ -38,6 +39,7 @@ class ProgramReader:
                 basis=self._basis,
                 lookback=self._lookback,
                 zone=self._zone,
+                links_by_email=self._links_by_email,
             )
             self._read = row.revision, row.write
         return self._program

@@ -14,15 +14,19 @@ from domain.known import Known, ProviderCustomer, ProviderCustomerKey, Subscript
 from domain.products import Evidence, ProductVersion, state_before
 from domain.record import sale_claim, windows
 from domain.transactions import Transaction
+from infra.ledger.addresses import load_sharing
 from infra.ledger.known_money import load_money
 from infra.ledger.shapes import claim_of, provider_customer_of, snapshot_of, version_of
 from infra.rows import as_json, fetch
 
 
-def load_known(connection: Connection, events: Sequence[BillingEvent], catalogue: Catalogue) -> Known:
+def load_known(
+    connection: Connection, events: Sequence[BillingEvent], catalogue: Catalogue, *, by_email: bool = False
+) -> Known:
     """Everything recorded that `domain.record.record` can meet while it folds these events in."""
-    people = _provider_customers(connection, events)
-    customers, people = _customers(connection, events, people)
+    descriptions = load_sharing(connection, events) if by_email else None
+    people = _provider_customers(connection, events, descriptions or ())
+    customers, people = _customers(connection, events, people, descriptions or ())
     money = load_money(connection, events)
     subjects = [ids.provider_customer_subject(*place) for place in people]
     subjects += [ids.customer_subject(key) for key in customers]
@@ -31,6 +35,7 @@ def load_known(connection: Connection, events: Sequence[BillingEvent], catalogue
     return Known(
         provider_customers=people,
         customers=customers,
+        descriptions=descriptions,
         claims=load_claims(connection, subjects),
         transactions=money.transactions,
         subscriptions=_subscriptions(connection, _since(connection, events, money.transactions)),
@@ -41,9 +46,10 @@ def load_known(connection: Connection, events: Sequence[BillingEvent], catalogue
 
 
 def _provider_customers(
-    connection: Connection, events: Iterable[BillingEvent]
+    connection: Connection, events: Iterable[BillingEvent], sharing: Iterable[ProviderCustomerKey]
 ) -> dict[ProviderCustomerKey, ProviderCustomer]:
     places = {(e.provider, e.provider_customer_key) for e in events if e.provider_customer_key is not None}
+    places |= set(sharing)
     rows = fetch(
         connection,
         """
@@ -56,13 +62,17 @@ def _provider_customers(
 
 
 def _customers(
-    connection: Connection, events: Iterable[BillingEvent], people: dict[ProviderCustomerKey, ProviderCustomer]
+    connection: Connection,
+    events: Iterable[BillingEvent],
+    people: dict[ProviderCustomerKey, ProviderCustomer],
+    sharing: Iterable[ProviderCustomerKey],
 ) -> tuple[dict[str, Customer], dict[ProviderCustomerKey, ProviderCustomer]]:
     """Our customers that are described anew, and all the names under which providers know them."""
     described = [event for event in events if isinstance(event, CustomerSeen | CustomerLinked)]
     if not described:
         return {}, people
-    linked = {p.customer for e in described if (p := people.get((e.provider, e.provider_customer_key))) is not None}
+    spoken = {(e.provider, e.provider_customer_key) for e in described}.union(sharing)
+    linked = {person.customer for place in spoken if (person := people.get(place)) is not None}
     rows = fetch(
         connection,
         "select * from customers where key = any(:keys) or customer_key = any(:company_keys)",

@@ -29,11 +29,12 @@ class PostgresLedger:
     def __init__(self, connection: Connection, program: Program) -> None:
         self._connection = connection
         self._horizon = program.horizon
+        self._by_email = program.links_by_email
         self._has_occasions = bool(program.docket.on_occasions)
 
     def load_known(self, events: Sequence[BillingEvent], catalogue: Catalogue) -> Known:
         """Everything recorded that recording can meet."""
-        return load_known(self._connection, events, catalogue)
+        return load_known(self._connection, events, catalogue, by_email=self._by_email)
 
     def apply(self, changes: Changes) -> None:
         """Write every change."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from domain.customers import Attribution, attribution_at
 from domain.facts import COMPANY
+from infra.ledger.addresses import ADDRESS
 from infra.ledger.attributions import load_attributions
 from infra.rows import fetch
 
@@ -28,9 +29,9 @@ SELECT_UNLINKED: Final = """
 """
 
 #: Conditions on `SELECT` for lists.
-HAS_EMAIL: Final = """
+HAS_EMAIL: Final = f"""
     exists (select from provider_customers p where p.customer = listed.key
-        and lower(btrim(p.email)) = lower(btrim(:email)))
+        and {ADDRESS.format("p.email")} = {ADDRESS.format(":email")})
 """
 HAS_PROVIDER_KEY: Final = """
     exists (select from provider_customers p where p.customer = listed.key and p.provider <> 'api'

@@ -11,8 +11,10 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from domain import ids
+from domain.addresses import address_of
 from domain.facts import COMPANY
 from domain.problems import Problems, listed
+from infra.ledger.addresses import ADDRESS
 from infra.rows import fetch
 
 REFERENCES: Final = ("customer_key", "customer_external_key", "customer_email")
@@ -60,10 +62,14 @@ def _by_email(connection: Connection, email: str, problems: Problems) -> str:
     rows = fetch(
         connection,
         """
-        select distinct c.customer_key from provider_customers p join customers c on c.key = p.customer
-        where lower(btrim(p.email)) = lower(btrim(:email)) order by 1 limit 5
-        """,
-        email=email,
+        select distinct c.customer_key from customer_descriptions d
+        join provider_customers p using (provider, provider_customer_key) join customers c on c.key = p.customer
+        where """
+        + ADDRESS.format("d.email")
+        + " = :address and "
+        + ADDRESS.format("p.email")
+        + " = :address order by 1 limit 5",
+        address=address_of(email),
     )
     found = [str(row.customer_key) for row in rows]
     if len(found) == 1:

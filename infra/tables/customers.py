@@ -1,6 +1,6 @@
 """Customers, the names providers know them by, and whose they are."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, SmallInteger, Table, Text, func
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, SmallInteger, Table, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from infra.tables.columns import at, metadata, source
@@ -51,6 +51,11 @@ customer_descriptions = Table(
     Column("country", Text),
     Column("metadata", JSONB),
     Index("customer_descriptions_by_time", "provider", "provider_customer_key", "source_at"),
+    #: As `domain.addresses.address_of`; see `infra.ledger.addresses`.
+    Index(
+        "customer_descriptions_by_address",
+        text("translate(btrim(email), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz')"),
+    ),
 )
 
 #: Who said that a customer, provider's customer or subscription (`subject`, see domain.ids) belongs to a partner.

@@ -14,6 +14,8 @@ from infra.ledger.deciding import settle
 from infra.ledger.postgres import PostgresLedger
 from infra.program import ProgramReader
 from infra.rows import fetch
+from infra.settings import load_settings
+from tests.memory_addresses import AddressLedger
 from tests.simulation.histories import draw
 from tests.simulation.in_memory import MemoryStage, events_of
 from tests.simulation.stating import statements
@@ -80,11 +82,14 @@ def test_portion_by_portion_both_book_the_same_entries(engine: Engine, seed: int
     ]
 
 
-@pytest.mark.parametrize("seed", range(220, 226))
-def test_what_the_company_states_is_booked_alike(engine: Engine, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "by_email"), [(seed, seed % 2 == 0) for seed in range(220, 228)])
+def test_what_the_company_states_is_booked_alike(engine: Engine, seed: int, by_email: bool) -> None:
     """Statements among Stripe's events: links, claims and posted lines lead to the same entries in both."""
     world, random = draw(seed, 2), Random(seed)
-    memory, stage = MemoryStage(), Stage(engine)
+    settings = load_settings({"MATCH_CUSTOMERS_BY_EMAIL": str(by_email)}, env_file=None)
+    memory, stage = MemoryStage(), Stage(engine, settings)
+    if by_email:
+        memory.ledger = AddressLedger()
     memory.set(world.changes)
     _play_changes(stage, world)
     for facts in in_portions(random, [*events_of(world), *statements(world, seed)]):

@@ -136,7 +136,9 @@ def test_a_payment_refers_to_what_a_provider_bills(program: Stage, api: Api) -> 
     )
     assert api.get("/customers", linked="false")["items"] == []
     api.post("/transactions", {**posted, "key": "order-3", "subscription_key": "Sub_1/prod_chat"})
+    explained = api.get("/transactions/order-3/explanation")
     (near,) = api.get("/transactions/order-3")["lines"]
+    assert explained["lines"][0]["reason"] == near["reason"]
     assert near["reason"] == (
         'subscription_key "Sub_1/prod_chat" matches no product; "sub_1/prod_chat" differs only in capitals'
     )

@@ -81,8 +81,15 @@ class _Company:
         return CustomerSeen(
             COMPANY, key, source, customer_key=key, partner_key=self._partner(),
             country=self.random.choice(["DE", "US", None]),
+            email=self._email(),
             attributed_at=self.random.choice([None, self._some_time()]),
         )  # fmt: skip
+
+    def _email(self) -> str | None:
+        """An address that Stripe has somebody by, or none."""
+        return self.random.choice(
+            [None, *(f" {key.removeprefix('cus_')}@Example.com" for key in self.stripe_customers)]
+        )
 
     def _link(self, source: Source) -> CustomerLinked:
         word = Source(PERSONS_WORD, source.occurred_at, 1, source.event_key)
