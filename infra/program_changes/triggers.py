@@ -98,7 +98,8 @@ def _says_the_same(draft: TriggerDraft, current: Trigger) -> bool:
 def _add_version(
     connection: Connection, key: str, draft: TriggerDraft, current: Trigger | None, now: datetime
 ) -> Trigger:
-    saved = draft.as_version(key, 1 if current is None else current.version + 1, now)
+    # Providers tell times in whole seconds: what is paid in the second it is saved in is paid under it.
+    saved = draft.as_version(key, 1 if current is None else current.version + 1, now.replace(microsecond=0))
     insert_rows(connection, tables.triggers, [{"key": key}])
     row = {"key": key, "version": saved.version, "effective_from": saved.effective_from}
     insert_rows(connection, tables.trigger_versions, [{**row, "definition": render_trigger(saved)}])

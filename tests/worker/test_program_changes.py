@@ -301,3 +301,11 @@ def _idle(stage: Stage) -> bool:
 def _document(name: str, percent: str) -> dict[str, Any]:
     action = {"type": "percent", "percent": percent}
     return {"name": name, "event": "transaction_created", "action": action}
+
+
+def test_what_is_paid_in_the_second_a_trigger_is_saved_in_is_paid_under_it(stage: Stage) -> None:
+    """Providers tell whole seconds: the payment's second is the trigger's, though its moment was a little later."""
+    with stage.engine.begin() as connection:
+        save_trigger(connection, "late", _document("late", "5"), PAID_AT + timedelta(milliseconds=300))
+    stage.play([_payment(0, 0)])
+    assert _total(stage, "late") == 50
