@@ -58,6 +58,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         app.state.rooms = Rooms(settings, engine, previewing, limits, clock, anyio.Semaphore(CONNECTIONS))
         _log.info("dashboard.started")
         yield
+        limits.close()
         for each in (engine, previewing, asking):
             each.dispose()
         _log.info("dashboard.stopped")

@@ -44,11 +44,16 @@ def repeatable(request: Request, body: bytes, actor: str) -> Repeatable | None:
     return Repeatable(actor, key, digest.digest())
 
 
+def lock_of(actor: str, key: str) -> int:
+    """What one transaction holds while it does what this caller asks with this key."""
+    return int.from_bytes(hashlib.sha256(f"{actor}\n{key}".encode()).digest()[:8], "big", signed=True)
+
+
 def earlier_answer(connection: Connection, asked: Repeatable, now: datetime) -> Response | None:
     """The answer the same request got before. Waits for one that is under way. Raises Conflict for another request."""
-    lock = int.from_bytes(hashlib.sha256(f"{asked.actor}\n{asked.key}".encode()).digest()[:8], "big", signed=True)
+    lock = {"lock": lock_of(asked.actor, asked.key)}
     try:
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": lock})
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), lock)
     except OperationalError as error:
         if sqlstate_of(error) != LOCK_NOT_AVAILABLE:
             raise

@@ -24,15 +24,19 @@ class RateLimits:
     """May be asked from any thread. `clock` gives seconds that never go back."""
 
     def __init__(self, redis_url: str, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        pool = redis.ConnectionPool.from_url(
+        self._pool = redis.ConnectionPool.from_url(
             redis_url, socket_timeout=_ANSWERS_WITHIN_S, socket_connect_timeout=_ANSWERS_WITHIN_S, protocol=2
         )
-        storage = RedisStorage("redis://", connection_pool=pool, key_prefix="api-limits")
+        storage = RedisStorage("redis://", connection_pool=self._pool, key_prefix="api-limits")
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._of_callers = RateLimitItemPerMinute(per_minute)
         self._of_strangers = RateLimitItemPerMinute(REFUSED_PER_MINUTE)
         self._clock = clock
         self._ask_again_s = float("-inf")
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._pool.disconnect()
 
     def wait_of_caller(self, actor: str) -> int | None:
         """Count one request of a known caller: None to let it in, else seconds to wait."""

@@ -32,7 +32,7 @@ class Pace:
         """Whoever uses the same `name` and Redis shares the count; nobody waits longer than `patience_s`."""
         self._name = name
         self._each = RateLimitItemPerSecond(per_second)
-        self._step_s = max(0.01, 1 / per_second)
+        self._step_s = min(max(0.01, 1 / per_second), patience_s)
         self._patience_s = patience_s
         self._sleep = sleep
         self._own = MovingWindowRateLimiter(storage_from_string("memory://"))

@@ -35,7 +35,7 @@ class FakeStripe:
 
     api_base: str
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    #: Single objects, by path.
+    #: Single objects by path, such as `/v1/invoices/in_1`.
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     #: What happens at Stripe after an answer, one per request.
@@ -105,6 +105,7 @@ def _truth(fake: FakeStripe, path: str, query: Mapping[str, str]) -> tuple[int, 
         return 404, error_body(404)
     since = int(query.get("created[gte]", "0"))
     held = [entry for entry in fake.lists[path] if entry.get("created", since) >= since]
+    held = [entry for entry in held if _is_paid_by(entry, query)]
     after = query.get("starting_after")
     place = next((index for index, entry in enumerate(held) if entry.get("id") == after), None)
     if after is not None and place is None:
@@ -120,3 +121,12 @@ def error_body(status: int) -> bytes:
     kind = "invalid_request_error" if status in (400, 404) else "api_error"
     error = {"type": kind, "message": "planned by the test", "api_error_code": "planned"}
     return json.dumps({"error": error, **error, "http_status_code": status}).encode()
+
+
+def _is_paid_by(entry: Mapping[str, Any], query: Mapping[str, str]) -> bool:
+    """Of lists that are narrowed to one payment, what that payment is in."""
+    for kind in ("payment_intent", "charge"):
+        wanted = query.get(f"payment[{kind}]") or query.get(kind)
+        if wanted is not None and wanted not in (entry.get(kind), (entry.get("payment") or {}).get(kind)):
+            return False
+    return True

@@ -57,15 +57,17 @@ class Stage:
                 codec, stored = encode(body)
                 connection.execute(
                     text("""
-                        insert into inbox (provider, event_key, event_type, livemode, occurred_at, secret_fingerprint,
-                            body_codec, body_bytes, body)
-                        values (:provider, :key, :type, :livemode, to_timestamp(:second), :secret, :codec, :size, :stored)
+                        insert into inbox (provider, event_key, event_type, account, livemode, occurred_at,
+                            secret_fingerprint, body_codec, body_bytes, body)
+                        values (:provider, :key, :type, :account, :livemode, to_timestamp(:second), :secret,
+                            :codec, :size, :stored)
                         on conflict do nothing
-                    """),  # noqa: E501
+                    """),
                     {
                         **_envelope(event),
                         "key": event["id"],
                         "secret": delivered_with,
+                        "account": event.get("account"),
                         "codec": codec,
                         "size": len(body),
                         "stored": stored,

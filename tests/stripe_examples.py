@@ -214,6 +214,7 @@ def invoice_payment(key: str, invoice: str, payment: Json, /, **more: Any) -> Js
 
 def checkout_session(key: str, amount: int, /, *, what: str = "completed", mode: str = "payment", **more: Any) -> Json:
     """`checkout.session.*`; `tax` is in `amount`, `discount` already off it."""
+    makes_invoice = more.pop("makes_invoice", mode == "payment" and more.get("invoice") is not None)
     tax, discount, shipping = (more.pop(name, 0) for name in ("tax", "discount", "shipping"))
     content = {
         "id": key,
@@ -226,6 +227,7 @@ def checkout_session(key: str, amount: int, /, *, what: str = "completed", mode:
         "customer": more.pop("customer", None),
         "customer_details": None,
         "invoice": more.pop("invoice", None),
+        "invoice_creation": {"enabled": makes_invoice},
         "livemode": False,
         "metadata": more.pop("metadata", {}),
         "mode": mode,

@@ -199,6 +199,8 @@ def _sessions() -> Iterator[Row]:
     link = {"fact": "InvoicePayment", "invoice_key": "in_1", "rank": 1, "payment_keys": ["pi_1"]}
     about = "with an invoice, that one is the transaction"
     yield "checkout.session.completed-invoiced", about, invoiced, [link | {"provider_customer_key": "cus_1"}]
+    about = "an invoice that is to come will be the transaction"
+    yield "checkout.session.completed-to-be-invoiced", about, told(3000, makes_invoice=True), NOT_USED
     subscribed = told(3000, mode="subscription", subscription="sub_1", invoice="in_1", payment_intent=None)
     yield "checkout.session.completed-subscription", "its invoices are the money", subscribed, NOT_USED
     yield "checkout.session.completed-setup", "no money at all", told(0, mode="setup"), NOT_USED
@@ -242,5 +244,21 @@ def _odd() -> Iterator[Case]:
     yield Case("charge.refunded-expanded--dahlia", "stripe", "expanded objects are their ids", whole, [taken])
     told = stripe.checkout_session("cs_1", 1000, key="evt_1")
     del told["data"]["object"]["amount_total"]
+    yield _of_2019()
+    for field in ("mode", "payment_status", "invoice"):
+        partial = stripe.checkout_session("cs_1", 1000, key="evt_1")
+        del partial["data"]["object"][field]
+        about = f"a session of today always has {field}: guessing it could make money"
+        yield Case(f"checkout.session.completed-no-{field}--dahlia", "stripe", about, partial, UNREADABLE)
     about = "a paid session without an amount is of an unknown shape"
     yield Case("checkout.session.completed-amountless--2019", "stripe", about, told, UNREADABLE)
+
+
+def _of_2019() -> Case:
+    oldest = stripe.checkout_session("cs_1", 3000, customer="cus_1", payment_intent="pi_1", key="evt_1")
+    content = oldest["data"]["object"]
+    for field in ("mode", "payment_status", "status", "invoice", "invoice_creation", "total_details"):
+        del content[field]
+    about = "the oldest sessions have neither mode nor status: completed was paid"
+    (paid,) = _session(3000, 3000)
+    return Case("checkout.session.completed-oldest--2019", "stripe", about, oldest, [paid | {"metadata": {}}])

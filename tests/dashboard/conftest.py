@@ -9,14 +9,16 @@ import pytest
 import redis
 from sqlalchemy import Engine, text
 
-from infra.access import create_api_key
+from infra.access import create_api_key, create_member_token
 from infra.database import make_engine
 from infra.embedded import Addresses
+from infra.program_changes import create_partner
 from infra.tables import metadata
 from infra.unit_of_work import unit_of_work_on
+from tests.builders import item, line, stripe_events
 from tests.conftest import new_database
 from tests.dashboard.running import Api, DashboardProcess, running
-from tests.stage import Stage
+from tests.stage import LONG_AGO, Stage
 
 
 @pytest.fixture(scope="session")
@@ -77,14 +79,44 @@ def api(dashboard: DashboardProcess, dashboard_engine: Engine) -> Iterator[Api]:
     """A program with an API key."""
     with unit_of_work_on(dashboard_engine) as connection:
         key = create_api_key(connection, "tests")
-    caller = Api(dashboard.url, (key.public_key, key.secret_key))
-    yield caller
-    caller.client.close()
+    with Api(dashboard.url, (key.public_key, key.secret_key)) as caller:
+        yield caller
+
+
+@pytest.fixture
+def member(dashboard: DashboardProcess, dashboard_engine: Engine) -> Iterator[Api]:
+    """bob of the partner ada, with a token."""
+    with unit_of_work_on(dashboard_engine) as connection:
+        create_partner(connection, "ada", {"members": [{"member_key": "bob"}]}, LONG_AGO)
+        _, token = create_member_token(connection, "ada", "bob")
+    with Api(dashboard.url, token=token) as caller:
+        yield caller
 
 
 @pytest.fixture
 def nobody(dashboard: DashboardProcess) -> Iterator[Api]:
     """A caller without credentials."""
-    caller = Api(dashboard.url)
-    yield caller
-    caller.client.close()
+    with Api(dashboard.url) as caller:
+        yield caller
+
+
+@pytest.fixture
+def played(stage: Stage) -> Stage:
+    """ada's customer paid 49.00 for Live Chat and 99.00 for Inbox, under 10 % and 20 %."""
+    stage.product("Live Chat", "prod_chat")
+    stage.product("Inbox", "prod_inbox")
+    stage.partner("ada")
+    for key, percent, name in (("trg_chat", "10", "Live Chat"), ("trg_inbox", "20", "Inbox")):
+        stage.trigger(key, percent, rules={"field": "product.name", "op": "is_any_of", "value": [name]})
+    paid = [line("prod_chat", 4900), line("prod_inbox", 9900)]
+    stage.play(
+        [
+            stripe_events.customer("cus_1", customer_key="acme", partner_key="ada"),
+            stripe_events.subscription(
+                "sub_1", customer="cus_1", items=[item("prod_chat", amount=4900), item("prod_inbox", amount=9900)]
+            ),
+            stripe_events.invoice_paid("in_1", customer="cus_1", subscription="sub_1", lines=paid),
+        ]
+    )
+    assert sorted(row[4] for row in stage.commissions()) == [490, 1980]
+    return stage

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,8 +64,19 @@ class Api:
     """What one caller says to the API; asked-for statuses are checked here."""
 
     def __init__(self, url: str, credentials: tuple[str, str] | None = None, token: str | None = None) -> None:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self.client = httpx.Client(base_url=f"{url}/api/v2", auth=credentials, headers=headers, timeout=30)
+        self.headers: dict[str, str] = {}
+        if credentials is not None:
+            pair = b64encode(":".join(credentials).encode()).decode()
+            self.headers = {"Authorization": f"Basic {pair}"}
+        elif token is not None:
+            self.headers = {"Authorization": f"Bearer {token}"}
+        self.client = httpx.Client(base_url=f"{url}/api/v2", headers=self.headers, timeout=30)
+
+    def __enter__(self) -> "Api":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
 
     def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
         """One request answered with `status`, as its JSON, whose own `status` must say the same."""

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from tests.builders import item, line, stripe_events
 from tests.dashboard.running import Api
 from tests.stage import Stage
 
@@ -14,28 +13,6 @@ MORE: dict[str, Any] = {
     "rules": {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]},
     "action": {"type": "percent", "percent": "50"},
 }
-
-
-@pytest.fixture
-def played(stage: Stage) -> Stage:
-    """ada's customer paid 49.00 for Live Chat and 99.00 for Inbox, under 10 % and 20 %."""
-    stage.product("Live Chat", "prod_chat")
-    stage.product("Inbox", "prod_inbox")
-    stage.partner("ada")
-    for key, percent, name in (("trg_chat", "10", "Live Chat"), ("trg_inbox", "20", "Inbox")):
-        stage.trigger(key, percent, rules={"field": "product.name", "op": "is_any_of", "value": [name]})
-    paid = [line("prod_chat", 4900), line("prod_inbox", 9900)]
-    stage.play(
-        [
-            stripe_events.customer("cus_1", customer_key="acme", partner_key="ada"),
-            stripe_events.subscription(
-                "sub_1", customer="cus_1", items=[item("prod_chat", amount=4900), item("prod_inbox", amount=9900)]
-            ),
-            stripe_events.invoice_paid("in_1", customer="cus_1", subscription="sub_1", lines=paid),
-        ]
-    )
-    assert sorted(row[4] for row in stage.commissions()) == [490, 1980]
-    return stage
 
 
 def amounts(found: Any) -> dict[str | None, tuple[int, int, int]]:

@@ -9,7 +9,8 @@ import pytest
 
 from domain.errors import CannotProcess, TryLater
 from domain.facts import InvoicePaid
-from infra.providers.stripe.client import API_VERSION, StripeApi
+from infra.pace import Pace
+from infra.providers.stripe.client import API_VERSION, StripeApi, UnknownObject
 from infra.providers.stripe.completing import with_all_lines
 from infra.providers.stripe.translate import translate
 from tests.builders import body, line, stripe_events
@@ -215,3 +216,105 @@ def test_trouble_in_the_middle_of_a_list_is_told(fake: FakeStripe, api: StripeAp
     with pytest.raises(TryLater):
         api.list_events(SINCE, after)
     assert len(api.list_events(SINCE, after)[0]) == 50
+
+
+# --- patience
+
+
+@pytest.fixture
+def patient(fake: FakeStripe) -> Iterator[tuple[StripeApi, list[float]]]:
+    """A client that tries three times, and what it would have slept."""
+    slept: list[float] = []
+    client = StripeApi("sk_test_1", fake.api_base, network_retries_max=2, sleep=slept.append)
+    yield client, slept
+    client.close()
+
+
+def test_what_passes_is_tried_again_with_growing_patience(
+    fake: FakeStripe, patient: tuple[StripeApi, list[float]]
+) -> None:
+    """Two failures are waited out, the second longer than the first, and the third answer counts."""
+    api, slept = patient
+    fake.objects["/v1/invoices/in_1"] = {"id": "in_1"}
+    fake.troubles += [Trouble(500), Trouble(429)]
+    assert api.fetch("invoices", "in_1") == {"id": "in_1"}
+    assert len(slept) == 2
+    assert 0.2 <= slept[0] <= 0.5 <= slept[1] + 0.11
+
+
+def test_trying_again_has_an_end(fake: FakeStripe, patient: tuple[StripeApi, list[float]]) -> None:
+    """After three failures it is for later."""
+    api, _ = patient
+    fake.troubles += [Trouble(503)] * 9
+    with pytest.raises(TryLater, match="503"):
+        api.fetch("invoices", "in_1")
+    assert len(fake.requests) == 3
+
+
+def test_stripe_says_how_long_to_wait(fake: FakeStripe, patient: tuple[StripeApi, list[float]]) -> None:
+    """A short Retry-After is waited here, a long one is the inbox row's next attempt."""
+    api, slept = patient
+    fake.objects["/v1/invoices/in_1"] = {"id": "in_1"}
+    fake.troubles += [Trouble(429, headers={"Retry-After": "3"})]
+    assert api.fetch("invoices", "in_1") == {"id": "in_1"}
+    assert 3.2 <= slept[0] <= 3.6
+    fake.troubles += [Trouble(429, headers={"Retry-After": "120"})]
+    with pytest.raises(TryLater) as caught:
+        api.fetch("invoices", "in_1")
+    assert (caught.value.again_after_s, len(slept)) == (120, 1)
+
+
+@pytest.mark.parametrize("said", ["", "soon", "-5", "1e9", "Wed, 25 Nov 2026 07:28:00 GMT"])
+def test_an_odd_retry_after_is_none(fake: FakeStripe, api: StripeApi, said: str) -> None:
+    """What is no number of seconds is not obeyed, and breaks nothing."""
+    fake.troubles.append(Trouble(429, headers={"Retry-After": said}))
+    with pytest.raises(TryLater) as caught:
+        api.fetch("invoices", "in_1")
+    assert caught.value.again_after_s is None
+
+
+def test_nothing_is_asked_beyond_the_pace(fake: FakeStripe) -> None:
+    """Where no turn is free, Stripe is not even asked."""
+    pace = Pace("stripe", 1, patience_s=0.1)
+    api = StripeApi("sk_test_1", fake.api_base, network_retries_max=0, pace=pace)
+    pace.take()
+    with pytest.raises(TryLater, match="times a second"):
+        api.fetch("invoices", "in_1")
+    assert fake.requests == []
+    api.close()
+
+
+# --- objects, and what a payment led to
+
+
+def test_what_stripe_does_not_know_is_told_apart(fake: FakeStripe, api: StripeApi) -> None:
+    """A 404 says that the object is not there, which no retry changes."""
+    with pytest.raises(UnknownObject):
+        api.fetch("products", "small-monthly")
+    with pytest.raises(CannotProcess, match="not an id"):
+        api.fetch("products", "../accounts")
+    assert [request.path for request in fake.requests] == ["/v1/products/small-monthly"]
+
+
+def test_a_connected_account_is_asked_about_in_its_name(fake: FakeStripe, api: StripeApi) -> None:
+    """Only the requests of that account's client carry the account."""
+    fake.objects["/v1/invoices/in_1"] = {"id": "in_1"}
+    api.of_account("acct_1").fetch("invoices", "in_1")
+    api.of_account(None).fetch("invoices", "in_1")
+    named = [{name.lower(): value for name, value in request.headers.items()} for request in fake.requests]
+    assert [headers.get("stripe-account") for headers in named] == ["acct_1", None]
+
+
+def test_a_payment_leads_to_its_invoices_or_its_session(fake: FakeStripe, api: StripeApi) -> None:
+    """By payment intent or by charge; only a payment intent comes from a session."""
+    fake.lists["/v1/invoice_payments"] = [
+        {"id": "inpay_1", "invoice": "in_1", "payment": {"type": "payment_intent", "payment_intent": "pi_1"}},
+        {"id": "inpay_2", "invoice": "in_2", "payment": {"type": "charge", "charge": "ch_2"}},
+    ]
+    fake.lists["/v1/checkout/sessions"] = [{"id": "cs_test_a1", "payment_intent": "pi_3"}]
+    assert api.find_invoices_paid_by("pi_1") == ["in_1"]
+    assert api.find_invoices_paid_by("ch_2") == ["in_2"]
+    assert api.find_invoices_paid_by("pi_3") == []
+    assert api.find_sessions_paid_by("pi_3") == ["cs_test_a1"]
+    assert api.find_sessions_paid_by("ch_2") == []
+    assert fake.requests[1].query["payment[type]"] == "charge"

@@ -7,6 +7,7 @@ line items are fetched, or the payment has one line without a product.
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from domain.errors import Unreadable
 from domain.facts import InvoiceLine, InvoicePaid, InvoicePayment, NotUsed, Source
@@ -36,13 +37,11 @@ def session_paid(body: bytes, source: Source) -> Translation:
     if mode != "payment":
         return NotUsed(f"a session in {mode} mode moves no money of its own")
     payment_keys = present_keys(id_of(session.payment_intent))
-    invoice_key = id_of(session.invoice)
-    if invoice_key is not None:
-        if not payment_keys:
-            return NotUsed("the session's invoice is the transaction")
+    if (invoice_key := _invoice(session)) is not None and payment_keys:
         return (InvoicePayment(PROVIDER, invoice_key, source, payment_keys, id_of(session.customer)),)
-    # The oldest sessions have no status of their own: they were completed by being paid.
-    if session.payment_status not in (None, "paid", "no_payment_required"):
+    if invoice_key is not None or _makes_an_invoice(session):
+        return NotUsed("the session's invoice is the transaction")
+    if not _is_paid(session):
         return NotUsed("the session is not paid yet")
     return (_paid(session, payment_keys, source),)
 
@@ -50,8 +49,35 @@ def session_paid(body: bytes, source: Source) -> Translation:
 def _mode(session: money_shapes.CheckoutSession) -> str:
     """Sessions of 2019 have no mode, but what it led to."""
     if session.mode is None:
+        _refuse_if_newer(session, "mode")
         return "subscription" if session.subscription else "setup" if session.setup_intent else "payment"
     return session.mode if session.mode in ("payment", "subscription", "setup") else "another"
+
+
+def _is_paid(session: money_shapes.CheckoutSession) -> bool:
+    """The oldest sessions have no status of their own: they were completed by being paid."""
+    if session.payment_status is None:
+        _refuse_if_newer(session, "payment_status")
+        return True
+    return session.payment_status in ("paid", "no_payment_required")
+
+
+def _refuse_if_newer(session: money_shapes.CheckoutSession, field: str) -> None:
+    if session.status is not None:
+        raise Unreadable(f"Object missing required field `{field}` - at `{_PATH}`")
+
+
+def _invoice(session: money_shapes.CheckoutSession) -> str | None:
+    """Taking a session for one without an invoice would count its money twice."""
+    if session.invoice is UNSET:
+        if session.invoice_creation is not UNSET:
+            raise Unreadable(f"Object missing required field `invoice` - at `{_PATH}`")
+        return None
+    return id_of(session.invoice)
+
+
+def _makes_an_invoice(session: money_shapes.CheckoutSession) -> bool:
+    return isinstance(session.invoice_creation, money_shapes.InvoiceCreation) and session.invoice_creation.enabled
 
 
 def _paid(session: money_shapes.CheckoutSession, payment_keys: tuple[str, ...], source: Source) -> InvoicePaid:

@@ -44,7 +44,7 @@ class Moved(Shape):
     """A balance transaction: negative where funds were withdrawn. In the currency that the account is settled in."""
 
     amount: Minor
-    currency: Currency | None = None
+    currency: Currency
 
 
 class Dispute(Shape):
@@ -155,19 +155,31 @@ class SessionLines(Shape):
     has_more: bool = False
 
 
+class InvoiceCreation(Shape):
+    """Whether a session in payment mode makes an invoice."""
+
+    enabled: bool = False
+
+
 class CheckoutSession(Shape):
-    """A checkout session. Without an invoice and in payment mode it is the only report of what was bought."""
+    """A checkout session. Without an invoice and in payment mode it is the only report of what was bought.
+
+    `mode` came in 2019, `payment_status` in 2020, `status` in 2021, `invoice` with `invoice_creation` in 2022: whatever
+    has a later field has the earlier ones.
+    """
 
     id: Key
-    mode: str | None = None
     object: str = "checkout.session"
+    mode: str | None = None
+    payment_status: str | None = None
+    status: str | None = None
+    invoice_creation: InvoiceCreation | UnsetType | None = UNSET
+    invoice: Expandable | UnsetType = UNSET
     subscription: Expandable = None
     setup_intent: Expandable = None
-    payment_status: str | None = None
     amount_total: Minor | None = None
     currency: Currency | None = None
     customer: Expandable = None
-    invoice: Expandable = None
     payment_intent: Expandable = None
     total_details: TotalDetails | None = None
     line_items: SessionLines | None = None

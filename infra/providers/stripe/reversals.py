@@ -102,7 +102,7 @@ def _moved(dispute: money_shapes.Dispute) -> tuple[int, int]:
     currency = currency_of(dispute.currency)
     moves = [
         move.amount
-        if move.currency is None or currency_of(move.currency) == currency
+        if currency_of(move.currency) == currency
         else dispute.amount * ((move.amount > 0) - (move.amount < 0))
         for move in dispute.balance_transactions
     ]
