@@ -315,7 +315,7 @@ def test_help_names_every_command(attribution: Attribution) -> None:
     """Asked for help, it lists what it can do; asked for nothing, it lists the same and calls that wrong usage."""
     answer = attribution("--help")
     assert answer.code == 0
-    for command in ("up", "demo", "migrate", "status", "check", "explain", "events"):
+    for command in ("up", "demo", "migrate", "status", "check", "explain", "events", "reconcile", "fingerprint"):
         assert command in answer.out
     assert attribution().code == 2
 
