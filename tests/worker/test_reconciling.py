@@ -109,6 +109,7 @@ def test_a_database_that_goes_away_is_waited_for(engine: Engine, settings: Setti
             time.sleep(0.1)
         reconciling.ring()
         eventually(lambda: stage.ask("select state from reconciliations") == [("finished",)], stage)
+    assert stage.ask("select count(*) from inbox where provider = 'stripe'") == [(3,)]
 
 
 def test_a_desk_without_a_key_has_nothing_to_reconcile(engine: Engine, database_url: str) -> None:
