@@ -95,7 +95,9 @@ def _described_since(before: ProviderCustomer, after: ProviderCustomer, seen: Cu
         return BEGINNING
     if before.source == seen.source or (before.source != after.source and _said(before) == _said(after)):
         return None
-    return seen.source.occurred_at
+    at = seen.source.occurred_at
+    # Of two words of the first moment the older one, though told last, is the first.
+    return BEGINNING if at == after.described_at else at
 
 
 def _touch_described(

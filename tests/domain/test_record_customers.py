@@ -77,6 +77,8 @@ def test_the_first_word_holds_from_the_beginning() -> None:
     known, changes = after(seen(5))
     assert touched(changes) == {PLACE: (BEGINNING, "stripe:evt_5")}
     assert touched(after(seen(2), people=(known,))[1]) == {PLACE: (BEGINNING, "stripe:evt_2")}
+    older = replace(seen(5, country="US"), source=Source(0, at(5), 0, "evt_older"))
+    assert touched(after(older, people=(known,))[1]) == {PLACE: (BEGINNING, "stripe:evt_older")}
 
 
 def test_a_later_word_counts_from_when_it_was_said() -> None:
