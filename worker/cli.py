@@ -13,7 +13,7 @@ from domain.errors import AttributionError
 from infra.log import configure_logging
 from infra.settings import SettingsError
 from worker import showing
-from worker.commands import comparing, events, explaining, keys, running, standing, users
+from worker.commands import comparing, events, exchanging, explaining, keys, running, standing, users
 from worker.terminal import FAILED, WRONG_USAGE, err
 
 #: Groups of commands: under a name of their own, or at the top.
@@ -22,6 +22,7 @@ GROUPS: tuple[tuple[str | None, typer.Typer], ...] = (
     (None, standing.commands),
     (None, explaining.commands),
     (None, comparing.commands),
+    (None, exchanging.commands),
     ("events", events.commands),
     ("keys", keys.commands),
     ("users", users.commands),
