@@ -1,7 +1,7 @@
 """What one cell may hold, and how it is written. Every reader raises ValueError saying what is allowed instead.
 
-A time that a spreadsheet gave a point (1720622562.0) is read, one that it rounded (1.72E+12) is refused. So is an amount
-with a point: 99.00 would be 99 minor units to one reader and 9,900 to another.
+A time that a spreadsheet gave a point (1720622562.0) is read, one that it rounded (1.72E+12) is refused. So is an
+amount with a point: 99.00 would be 99 minor units to one reader and 9,900 to another.
 """
 
 import re

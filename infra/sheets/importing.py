@@ -65,9 +65,9 @@ def import_file(
 
 def _bring_in(telling: Telling, kind: Kind, row: Row, imported: Imported, problems: Problems) -> None:
     try:
-        with telling.connection.begin_nested():
-            changed = kind.bring_in(telling, row.fields)
+        changed = kind.bring_in(telling, row.fields)
     except Rejected as error:
+        # What it had written by then goes with everything else: the transaction ends in a rollback.
         problems.add(f"row {row.number}" + (f", {error.field}" if error.field else ""), str(error))
         return
     if changed is None:
