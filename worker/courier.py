@@ -27,7 +27,7 @@ class Courier:
         closing: threading.Event,
         complain: Callable[[DBAPIError], None],
     ) -> None:
-        self._messenger = Messenger(engine, settings.webhook_targets_allowed, clock, stopping=closing)
+        self._messenger = Messenger(engine, settings, clock, stopping=closing)
         self._every_s = every_s
         self._closing = closing
         self._complain = complain

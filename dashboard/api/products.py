@@ -10,8 +10,14 @@ from dashboard.fields import Amount, Body, Currency, Email, Key, LongKey, Millis
 from dashboard.lists import Page, fetch_page
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.known import ProductKey
-from domain.windows import epoch_ms
-from infra.shown.products import SELECT, ShownProduct, read_product, shown_products, the_product_called
+from infra.shown.products import (
+    SELECT,
+    ShownProduct,
+    product_document,
+    read_product,
+    shown_products,
+    the_product_called,
+)
 from infra.stated.products import change_product, state_product
 from infra.stated.telling import program_as_of_now, tell
 
@@ -189,29 +195,4 @@ def _read(visit: Visit, place: ProductKey) -> ProductItem:
 
 
 def _item(product: ShownProduct) -> ProductItem:
-    row, entry = product.row, product.entry
-    book = BookEntry(
-        key=entry.key, name=entry.names[-1].name, external_key=entry.external_key, needs_review=entry.needs_review
-    )
-    return ProductItem(
-        key=row.key,
-        product_book_key=entry.key,
-        product_book=book,
-        external_subscription_key=row.subscription_key,
-        external_product_key=row.product_key,
-        provider=row.provider,
-        provider_status=row.provider_status,
-        provider_customer_key=row.provider_customer_key,
-        customer_key=row.customer_key,
-        customer_external_key=row.customer_key,
-        customer_email=row.email,
-        status=row.status,
-        amount=row.amount_minor,
-        currency=row.currency,
-        quantity=row.quantity,
-        partner_key=product.seller.partner_key if product.seller else None,
-        member_key=product.seller.member_key if product.seller else None,
-        purchased_at=None if row.purchased_at is None else epoch_ms(row.purchased_at),
-        created_at=epoch_ms(row.created_at),
-        history=[Step(status=status, effective_at=epoch_ms(since)) for status, since in product.history],
-    )
+    return ProductItem(**product_document(product))

@@ -1,6 +1,7 @@
 """`/rewards`: commissions, with the entries they are the sum of. A person moves them along the legal moves."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -12,10 +13,10 @@ from dashboard.lists import Page, fetch_page
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.commissions import Commission, CommissionState
 from domain.errors import Missing, TryLater
-from domain.windows import epoch_ms
 from infra.ledger.bookings import NO_LONGER_EARNED
 from infra.ledger.moves import move_commission
 from infra.rows import fetch
+from infra.shown.rewards import SELECT, shown_rewards
 
 router = manager_routes("/rewards", "commissions")
 
@@ -118,11 +119,6 @@ class Filters(Page):
     reward_status: CommissionState | None = None
 
 
-_SELECT = """
-    select c.*, customers.customer_key, l.product_key as external_product_key
-    from commissions c left join customers on customers.key = c.customer
-    left join transaction_lines l on l.transaction_key = c.transaction_key and l.line_key = c.line_key
-"""
 _CONDITIONS = {
     "partner_key": "partner_key = :partner_key",
     "customer_key": "customer_key = :customer_key or customer = :customer_key",
@@ -139,7 +135,7 @@ def list_rewards(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answ
     if filters.reward_status is not CommissionState.REVERSED:
         conditions.append("state <> 'reversed' or arithmetic <> :no_longer_earned")
         given["no_longer_earned"] = NO_LONGER_EARNED
-    rows, has_more = fetch_page(visit.connection, _SELECT, filters, conditions=conditions, **given)
+    rows, has_more = fetch_page(visit.connection, SELECT, filters, conditions=conditions, **given)
     count = f"{len(rows)} commission" if len(rows) == 1 else f"{len(rows)} commissions"
     return answered(Items(items=_items(visit, rows), has_more=has_more), count)
 
@@ -172,42 +168,11 @@ def _move(visit: Visit, key: str, body: Move) -> Commission:
 
 
 def _read(visit: Visit, key: str) -> Reward:
-    found = fetch(visit.connection, f"{_SELECT} where c.key = :key", key=key)
+    found = fetch(visit.connection, f"{SELECT} where c.key = :key", key=key)
     if not found:
         raise Missing(f"there is no commission {key}", "key")
     return _items(visit, found)[0]
 
 
-def _items(visit: Visit, rows: Any) -> list[Reward]:
-    entries: dict[str, list[Entry]] = {row.key: [] for row in rows}
-    for entry in fetch(
-        visit.connection,
-        "select * from commission_entries where commission_key = any(:keys) order by commission_key, seq",
-        keys=list(entries),
-    ):
-        entries[entry.commission_key].append(
-            Entry(
-                amount=entry.amount_minor,
-                balance=entry.balance_minor,
-                cause=entry.cause,
-                arithmetic=entry.arithmetic,
-                created_at=epoch_ms(entry.booked_at),
-            )
-        )
-    return [_item(row, entries[row.key]) for row in rows]
-
-
-def _item(row: Any, entries: list[Entry]) -> Reward:
-    return Reward(
-        **{
-            name: getattr(row, name)
-            for name in Reward.model_fields
-            if name not in ("amount", "reward_status", "earned_at", "due_at", "created_at", "entries")
-        },
-        amount=row.amount_minor,
-        reward_status=row.state,
-        earned_at=epoch_ms(row.earned_at),
-        due_at=None if row.due_at is None else epoch_ms(row.due_at),
-        created_at=epoch_ms(row.created_at),
-        entries=entries,
-    )
+def _items(visit: Visit, rows: Sequence[Any]) -> list[Reward]:
+    return [Reward(**document) for document in shown_rewards(visit.connection, rows)]

@@ -95,7 +95,8 @@ def claim(connection: Connection, busy: Collection[str] = ()) -> list[Claimed]:
         busy=sorted(busy),
         lease=LEASE,
     )
-    return sorted((Claimed(*row) for row in rows), key=lambda delivery: delivery.id)
+    claimed = (Claimed(**{**row._mapping, "subject": tuple(row.subject)}) for row in rows)
+    return sorted(claimed, key=lambda delivery: delivery.id)
 
 
 def bury_undeliverable(connection: Connection) -> int:

@@ -30,7 +30,8 @@ from infra.outgoing.deliveries import (
 from infra.outgoing.endpoints import stop_endpoint
 from infra.outgoing.payloads import payloads_of
 from infra.outgoing.sending import GONE, TIMEOUT_S, Sender
-from infra.outgoing.targets import Network
+from infra.program import ProgramReader
+from infra.settings import Settings
 from infra.unit_of_work import unit_of_work_on
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ class Messenger:
     def __init__(
         self,
         engine: Engine,
-        allowed: Sequence[Network] = (),
+        settings: Settings,
         clock: Clock = system_clock,
         *,
         stopping: threading.Event | None = None,
@@ -62,7 +63,8 @@ class Messenger:
     ) -> None:
         """Once `stopping` is set, nothing more is claimed. `trust` says whose certificates are believed."""
         self._engine = engine
-        self._allowed = allowed
+        self._allowed = settings.webhook_targets_allowed
+        self._reader = ProgramReader(settings)
         self._clock = clock
         self._stopping = stopping or threading.Event()
         self._timeout_s = timeout_s
@@ -126,7 +128,7 @@ class Messenger:
             return list(claimed)
         try:
             with unit_of_work_on(self._engine) as connection:
-                payloads = payloads_of(connection, new)
+                payloads = payloads_of(connection, self._reader.read(connection), new)
                 save_payloads(connection, payloads)
         except DBAPIError:
             raise

@@ -1,6 +1,6 @@
 """Products as they are now, with their history, their customer and whose sale they are. In sets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +15,7 @@ from domain.errors import Missing, Rejected
 from domain.known import ProductKey
 from domain.problems import listed
 from domain.readings import entry_of
+from domain.windows import epoch_ms
 from infra.ledger.attributions import load_sellers
 from infra.rows import as_json, fetch
 
@@ -126,11 +127,52 @@ def the_product_called(connection: Connection, key: str) -> ProductKey:
 
 def read_product(connection: Connection, place: ProductKey, program: Program, now: datetime) -> ShownProduct:
     """One product."""
+    return read_products(connection, [place], program, now)[0]
+
+
+def read_products(
+    connection: Connection, places: Collection[ProductKey], program: Program, now: datetime
+) -> list[ShownProduct]:
+    """Those of these that there are."""
     rows = fetch(
         connection,
-        f"{SELECT} where p.provider = :provider and p.subscription_key = :subscription and p.product_key = :product",
-        provider=place[0],
-        subscription=place[1],
-        product=place[2],
+        f"""
+        {SELECT} where (p.provider, p.subscription_key, p.product_key) in (
+            select * from json_to_recordset(cast(:places as json))
+                as w(provider text, subscription_key text, product_key text))
+        """,
+        places=as_json({"provider": p, "subscription_key": s, "product_key": k} for p, s, k in sorted(places)),
     )
-    return shown_products(connection, rows, program, now)[0]
+    return shown_products(connection, rows, program, now)
+
+
+def product_document(product: ShownProduct) -> dict[str, Any]:
+    """A product as the API shows it."""
+    row, entry = product.row, product.entry
+    return {
+        "key": row.key,
+        "product_book_key": entry.key,
+        "product_book": {
+            "key": entry.key,
+            "name": entry.names[-1].name,
+            "external_key": entry.external_key,
+            "needs_review": entry.needs_review,
+        },
+        "external_subscription_key": row.subscription_key,
+        "external_product_key": row.product_key,
+        "provider": row.provider,
+        "provider_status": row.provider_status,
+        "provider_customer_key": row.provider_customer_key,
+        "customer_key": row.customer_key,
+        "customer_external_key": row.customer_key,
+        "customer_email": row.email,
+        "status": row.status,
+        "amount": row.amount_minor,
+        "currency": row.currency,
+        "quantity": row.quantity,
+        "partner_key": product.seller.partner_key if product.seller else None,
+        "member_key": product.seller.member_key if product.seller else None,
+        "purchased_at": None if row.purchased_at is None else epoch_ms(row.purchased_at),
+        "created_at": epoch_ms(row.created_at),
+        "history": [{"status": status, "effective_at": epoch_ms(since)} for status, since in product.history],
+    }

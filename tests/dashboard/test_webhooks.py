@@ -3,9 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from infra.outgoing.messenger import Messenger
 from tests.dashboard.running import Api, DashboardProcess
-from tests.infra.told import LOOPBACK, pay, posted
+from tests.infra.told import pay, posted
 from tests.stage import Stage
 from tests.webhook_target import Plan, webhook_target
 
@@ -76,6 +75,22 @@ def test_the_secret_is_not_kept_for_repeats_and_not_logged(api: Api, stage: Stag
     assert secret not in dashboard.log()
 
 
+def test_what_is_told_is_what_the_api_shows(api: Api, stage: Stage) -> None:
+    """A commission's and a product's delivery hold the very items of `/rewards` and `/products`."""
+    stage.product("Inbox", "prod_inbox")
+    stage.partner("ada")
+    stage.trigger("ten", "10")
+    with webhook_target() as target:
+        api.post("/webhook_endpoints", {"url": target.url, "event_types": ["commission.created", "product.created"]})
+        pay(stage)
+        posted(stage)
+        told = {each.document["type"]: each.document["data"] for each in target.received}
+    (reward,) = api.get("/rewards")["items"]
+    (product,) = api.get("/products")["items"]
+    assert told == {"commission.created": reward, "product.created": product}
+    assert (reward["amount"], product["partner_key"]) == (300, "ada")
+
+
 def test_deliveries_are_listed_by_what_became_of_them_and_sent_again(api: Api, stage: Stage) -> None:
     """Filters by endpoint, state and type; a page follows a page; a resent delivery comes once more under its id."""
     stage.product("Inbox", "prod_inbox")
@@ -89,7 +104,7 @@ def test_deliveries_are_listed_by_what_became_of_them_and_sent_again(api: Api, s
         target.plans = [Plan(status=410)]
         pay(stage)
         pay(stage, 2)
-        Messenger(stage.engine, LOOPBACK).run()
+        posted(stage)
         found = api.get("/webhook_deliveries", limit=3)
         assert (len(found["items"]), found["has_more"]) == (3, True)
         rest = api.get("/webhook_deliveries", limit=3, starting_after=found["items"][-1]["key"])

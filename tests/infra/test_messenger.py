@@ -24,11 +24,12 @@ from tests.stage import Stage
 from tests.webhook_target import Plan, WebhookTarget, webhook_target
 
 DELIVERING = """
-    import ipaddress, sys
+    import sys
     from infra.database import make_engine
     from infra.outgoing.messenger import Messenger
+    from infra.settings import load_settings
     engine = make_engine(sys.argv[1], application_name="tests")
-    Messenger(engine, [ipaddress.ip_network("127.0.0.0/8")]).run()
+    Messenger(engine, load_settings({"WEBHOOK_TARGETS_ALLOWED": "127.0.0.0/8"}, env_file=None)).run()
 """
 
 
@@ -75,7 +76,7 @@ def test_a_product_is_told_with_its_history(stage: Stage, target: WebhookTarget)
     pay(stage)
     posted(stage)
     said = target.received[0].document["data"]
-    assert (said["key"], said["product_book"], said["customer_key"]) == ("sub_1/prod_inbox", "Inbox", "acme-1")
+    assert (said["key"], said["product_book"]["name"], said["customer_key"]) == ("sub_1/prod_inbox", "Inbox", "acme-1")
     assert (said["status"], said["history"][-1]["status"]) == ("active", "active")
 
 

@@ -71,7 +71,7 @@ def test_an_address_that_may_not_be_reached_is_not_connected_to(stage: Stage, ta
     """Judged again when it is sent: a name that leads to loopback by then gets no connection, and says why."""
     registered(stage, target, url=f"http://localhost:{target.port}/")
     pay(stage)
-    assert posted(stage, allowed=()) == PostReport(failed_count=1)
+    assert posted(stage, allowed="") == PostReport(failed_count=1)
     assert target.connection_count == 0
     assert "not public" in str(deliveries(stage)[0]["reason"])
 

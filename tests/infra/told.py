@@ -10,6 +10,7 @@ from infra.outgoing.deliveries import document
 from infra.outgoing.endpoints import add_endpoint
 from infra.outgoing.messenger import Messenger, PostReport
 from infra.rows import fetch
+from infra.settings import load_settings
 from tests.builders import item, line, stripe_events
 from tests.stage import Stage
 from tests.webhook_target import WebhookTarget
@@ -57,7 +58,8 @@ def pay(stage: Stage, number: int = 1) -> None:
 
 def posted(stage: Stage, **options: Any) -> PostReport:
     """Deliver what is due."""
-    return Messenger(stage.engine, options.pop("allowed", LOOPBACK), **options).run()
+    settings = load_settings({"WEBHOOK_TARGETS_ALLOWED": options.pop("allowed", "127.0.0.0/8,::1/128")}, env_file=None)
+    return Messenger(stage.engine, settings, **options).run()
 
 
 def deliveries(stage: Stage, state: str | None = None) -> list[dict[str, Any]]:
