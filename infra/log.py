@@ -239,6 +239,8 @@ def configure_logging(
     _route_standard_library(sink, shared, renderer, level)
     # Every look at the migrations would log two lines.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # It tells every address it asks; those that webhooks go to may hold what only their owner should know.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     return sink
 
 

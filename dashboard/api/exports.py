@@ -13,13 +13,15 @@ from infra.unit_of_work import unit_of_work_on
 
 router = manager_routes("/exports", "exports")
 
+_FILE = {"schema": {"type": "string"}, "example": "key,name\r\npbook_0a1b2c3d4e5f60718293,Inbox\r\n"}
+
 Kind = Literal["product_book", "partners", "customers", "products", "transactions", "rewards"]
 
 
 @router.get(
     "/{kind}",
     response_class=StreamingResponse,
-    responses={200: {"description": "A CSV file.", "content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses={200: {"description": "A CSV file.", "content": {"text/csv": _FILE}}},
 )
 def write(visit: ThisVisit, kind: Kind) -> StreamingResponse:
     """Write a CSV file: UTF-8, commas, a header. Texts that a spreadsheet would run begin with an apostrophe."""

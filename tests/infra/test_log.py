@@ -158,6 +158,13 @@ def test_a_terminal_gets_readable_lines(standard_library_as_it_came: None) -> No
     assert not line.startswith("{")
 
 
+def test_no_address_that_is_asked_is_logged(logged: Read) -> None:
+    """An HTTP client's line per request, with the whole address in it, is not written; its warnings are."""
+    logging.getLogger("httpx").info('HTTP Request: POST %s "HTTP/1.1 200 OK"', "https://example.com/hooks/inner")
+    logging.getLogger("httpx").warning("something is odd")
+    assert [line["event"] for line in logged()] == ["something is odd"]
+
+
 def test_a_full_pipe_never_blocks_and_drops_are_counted(standard_library_as_it_came: None) -> None:
     """With nobody reading, writing goes on at once; when the reader is back, a line says how many were lost."""
     reader, writer = os.pipe()
