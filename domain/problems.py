@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from domain.errors import Rejected
 
 #: More would help nobody; a hostile document could otherwise earn an answer many times its own size.
-_PROBLEMS_MAX = 50
+PROBLEMS_MAX = 50
 _SHOWN_MAX = 60
 _PATH_MAX = 300
 
@@ -37,7 +37,7 @@ class Problems:
 
     def add(self, path: str, message: str) -> None:
         """Note one mistake; those beyond the first fifty are dropped."""
-        if len(self.found) < _PROBLEMS_MAX:
+        if len(self.found) < PROBLEMS_MAX:
             self.found.append(Problem(_printable(path)[:_PATH_MAX], _printable(message)))
 
     def raise_any(self) -> None:

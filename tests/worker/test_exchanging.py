@@ -132,6 +132,14 @@ def test_every_mistake_is_named_with_its_row_and_nothing_is_kept(imported: Impor
     assert stage.ask("select count(*) from partners") == [(0,)]
 
 
+def test_mistakes_beyond_fifty_are_left_for_the_next_time(imported: Importing) -> None:
+    """A file that is wrong in every row is answered with fifty lines, and says that there may be more."""
+    answer = imported("partners", "partner_key,country\n" + "".join(f"p-{n},Germany\n" for n in range(70)))
+    assert answer.err.count("Germany") == 50
+    assert "row 51, country" in answer.err
+    assert "there may be more" in answer.err
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from domain.errors import Rejected
-from domain.problems import RejectedDocument
+from domain.problems import PROBLEMS_MAX, RejectedDocument
 from infra.audit import OPERATOR, record_change
 from infra.clock import system_clock
 from infra.settings import load_settings
@@ -68,9 +68,10 @@ def import_(
 
 
 def _all_mistakes(error: RejectedDocument) -> str:
-    return "\n".join(
-        ("nothing was imported; mend this first:", *(f"  {each.field}: {each.message}" for each in error.problems))
-    )
+    lines = ["nothing was imported; mend this first:", *(f"  {each.field}: {each.message}" for each in error.problems)]
+    if len(error.problems) == PROBLEMS_MAX:
+        lines.append("  and there may be more")
+    return "\n".join(lines)
 
 
 def _sentence(imported: Imported, *, dry_run: bool) -> str:
