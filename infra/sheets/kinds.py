@@ -44,79 +44,65 @@ def importable(zone: tzinfo) -> dict[str, Kind]:
     """The kinds that can be read, by name; days in them are of this time zone."""
     moment = cells.moment_in(zone)
     return {
-        "product_book": Kind(
-            columns=(
-                Column("key", cells.key, empty=UNSAID),
-                Column("name", cells.short_text, required=True),
-                Column("description", cells.long_text),
-                Column("external_key", cells.key),
-                Column("aliases", cells.listed, empty=list),
-                Column("archived", cells.flag, empty=UNSAID),
-            ),
-            named_by=("key", "external_key", "name"),
-            bring_in=_entry,
-        ),
-        "partners": Kind(
-            columns=(
-                Column("partner_key", cells.key, required=True),
-                Column("name", cells.short_text),
-                Column("email", cells.email),
-                Column("group", cells.short_text),
-                Column("tags", cells.listed, empty=list),
-                Column("country", cells.country),
-                Column("joined_at", moment, empty=UNSAID),
-            ),
-            named_by=("partner_key",),
-            bring_in=_partner,
-            metadata=True,
-        ),
+        "product_book": Kind(_PRODUCT_BOOK, ("key", "external_key", "name"), _entry),
+        "partners": Kind((*_PARTNERS, Column("joined_at", moment, empty=UNSAID)), ("partner_key",), _partner, True),
         "customers": Kind(
-            columns=(
-                Column("customer_key", cells.key, required=True),
-                Column("email", cells.email),
-                Column("name", cells.short_text),
-                Column("country", cells.country),
-                Column("partner_key", cells.key, empty=UNSAID),
-                Column("member_key", cells.key, empty=UNSAID),
-                Column("attributed_at", moment, empty=UNSAID),
-                Column("provider_key", cells.key, empty=UNSAID),
-            ),
-            named_by=("customer_key",),
-            bring_in=_customer,
-            metadata=True,
+            (*_CUSTOMERS, Column("attributed_at", moment, empty=UNSAID)), ("customer_key",), _customer, True
         ),
         "products": Kind(
-            columns=(
-                Column("external_subscription_key", cells.key, required=True),
-                Column("product_book_key", cells.key, required=True),
-                Column("customer_key", cells.key, required=True),
-                Column("status", cells.one_of("trial", "active", "churned"), empty=UNSAID),
-                Column("amount", cells.amount, empty=UNSAID),
-                Column("currency", cells.currency, empty=UNSAID),
-                Column("quantity", cells.positive, empty=UNSAID),
-                Column("partner_key", cells.key, empty=UNSAID),
-                Column("member_key", cells.key, empty=UNSAID),
-                Column("created_at", moment, empty=UNSAID),
-            ),
-            named_by=("external_subscription_key",),
-            bring_in=_product,
+            (*_PRODUCTS, Column("created_at", moment, empty=UNSAID)), ("external_subscription_key",), _product
         ),
         "transactions": Kind(
-            columns=(
-                Column("key", cells.own_key, required=True),
-                Column("customer_key", cells.key, required=True),
-                Column("amount", cells.amount, required=True),
-                Column("currency", cells.currency, required=True),
-                Column("created_at", moment, required=True),
-                Column("subscription_key", cells.key, empty=UNSAID),
-                Column("product_book_key", cells.key, empty=UNSAID),
-                Column("quantity", cells.positive, empty=UNSAID),
-            ),
-            named_by=("key",),
-            bring_in=_transaction,
-            metadata=True,
+            (*_TRANSACTIONS, Column("created_at", moment, required=True)), ("key",), _transaction, True
         ),
     }
+
+
+_PRODUCT_BOOK = (
+    Column("key", cells.key, empty=UNSAID),
+    Column("name", cells.short_text, required=True),
+    Column("description", cells.long_text),
+    Column("external_key", cells.key),
+    Column("aliases", cells.listed, empty=list),
+    Column("archived", cells.flag, empty=UNSAID),
+)
+_PARTNERS = (
+    Column("partner_key", cells.key, required=True),
+    Column("name", cells.short_text),
+    Column("email", cells.email),
+    Column("group", cells.short_text),
+    Column("tags", cells.listed, empty=list),
+    Column("country", cells.country),
+)
+_CUSTOMERS = (
+    Column("customer_key", cells.key, required=True),
+    Column("email", cells.email),
+    Column("name", cells.short_text),
+    Column("country", cells.country),
+    Column("partner_key", cells.key, empty=UNSAID),
+    Column("member_key", cells.key, empty=UNSAID),
+    Column("provider_key", cells.key, empty=UNSAID),
+)
+_PRODUCTS = (
+    Column("external_subscription_key", cells.key, required=True),
+    Column("product_book_key", cells.key, required=True),
+    Column("customer_key", cells.key, required=True),
+    Column("status", cells.one_of("trial", "active", "churned"), empty=UNSAID),
+    Column("amount", cells.amount, empty=UNSAID),
+    Column("currency", cells.currency, empty=UNSAID),
+    Column("quantity", cells.positive, empty=UNSAID),
+    Column("partner_key", cells.key, empty=UNSAID),
+    Column("member_key", cells.key, empty=UNSAID),
+)
+_TRANSACTIONS = (
+    Column("key", cells.own_key, required=True),
+    Column("customer_key", cells.key, required=True),
+    Column("amount", cells.amount, required=True),
+    Column("currency", cells.currency, required=True),
+    Column("subscription_key", cells.key, empty=UNSAID),
+    Column("product_book_key", cells.key, empty=UNSAID),
+    Column("quantity", cells.positive, empty=UNSAID),
+)
 
 
 def _without(fields: Fields, *names: str) -> dict[str, Any]:
