@@ -5,7 +5,7 @@ decides what happens when it fails (`worker.drain`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,22 +26,19 @@ from domain.facts import (
     InvoicePaid,
     InvoicePayment,
     PriceDescribed,
-    ProductClaimed,
     ProductDescribed,
     Reversal,
-    SubscriptionSeen,
 )
 from domain.known import Changes, Known, ProviderCustomerKey
-from domain.record_money import transaction_reversed
-from domain.reversals import key_of
 from infra import crashpoint
-from infra.catalogue_changes import entry_keys, record_catalogue
+from infra.catalogue_changes import record_catalogue
 from infra.clock import Clock
 from infra.inbox import Envelope, InboxState, Mark, give_back, mark
 from infra.ledger.addresses import address_locks
 from infra.ledger.deciding import judge_again, judge_partner, settle
 from infra.ledger.postgres import PostgresLedger
 from infra.locks import lock_customers, own_program, share_program
+from infra.outcomes import marks_of
 from infra.program import ProgramReader
 from infra.program_changes import (
     CUSTOMERS,
@@ -56,8 +53,6 @@ from infra.waking import wake_waiting
 
 #: How soon an envelope is due again whose customer another worker was busy with.
 BUSY_DELAY = timedelta(milliseconds=50)
-#: How soon a refund that leads to no payment yet is looked at again, unless the payment comes first.
-WAITING_DELAY = timedelta(minutes=5)
 #: How often a batch looks again whom it concerns, when that turns out to be more than it has locked.
 LOCK_ROUNDS_MAX = 3
 #: Transactions judged again in one go because the program changed; the rest follow as inbox rows of their own.
@@ -109,11 +104,8 @@ def process(connection: Connection, batch: Sequence[Translated], reader: Program
     wake_waiting(connection, known, changes)
     # Last: what was judged here was judged by the program as it was, and whatever is another now is asked for again.
     entries = record_catalogue(connection, described, now) if described else {}
-    marks = [
-        _with_entries(each, of, entries)
-        for each, of in zip(_marks(locked.mine, bookings, known, changes, now), locked.mine, strict=True)
-    ]
-    result = BatchResult(marks, locked.busy, bookings, changes)
+    worked = [(each.envelope, each.events, each.catalogue) for each in locked.mine]
+    result = BatchResult(marks_of(worked, bookings, known, changes, entries, now), locked.busy, bookings, changes)
     mark(connection, result.marks)
     if locked.busy:
         give_back(connection, locked.busy, BUSY_DELAY)
@@ -326,64 +318,3 @@ def _check_locked(connection: Connection, known: Known, locked: _Locked) -> None
         needed |= address_locks((e for t in locked.mine for e in t.events), known.descriptions)
     if missing := needed - locked.names:
         raise _Unlocked(missing)
-
-
-# Marks.
-
-
-def _marks(
-    batch: Iterable[Translated], bookings: Iterable[Booking], known: Known, changes: Changes, now: datetime
-) -> list[Mark]:
-    caused: dict[str, set[str]] = {}
-    for booking in bookings:
-        caused.setdefault(booking.cause, set()).add(booking.entry.commission_key)
-    return [_mark(t, caused.get(t.envelope.cause, set()), known, changes, now) for t in batch]
-
-
-def _mark(translated: Translated, commissions: set[str], known: Known, changes: Changes, now: datetime) -> Mark:
-    envelope = translated.envelope
-    outcome = _outcome(translated.events, commissions)
-    for event in translated.events:
-        if isinstance(event, Reversal) and (missing := _missing(event, known, changes)) is not None:
-            return Mark(
-                envelope.id, envelope.attempts, InboxState.WAITING, now + WAITING_DELAY, missing, outcome=outcome
-            )
-    return Mark(envelope.id, envelope.attempts, InboxState.PROCESSED, outcome=outcome)
-
-
-def _with_entries(done: Mark, of: Translated, entries: Mapping[tuple[str, str], str]) -> Mark:
-    """What a description is about: the entries of the product book that its products lead to."""
-    if not of.catalogue:
-        return done
-    return replace(done, outcome={**(done.outcome or {}), "product_book": entry_keys(of.catalogue, entries)})
-
-
-def _missing(event: Reversal, known: Known, changes: Changes) -> str | None:
-    """What a reversal waits for. It is recorded: when the payment comes, it counts without being told again."""
-    what = f"{event.kind.replace('_', ' ')} {event.reversal_key}"
-    recorded = changes.reversals.get(key_of(event)) or known.reversals.get(key_of(event)) or event
-    key = transaction_reversed(recorded, known, changes)
-    if key is None:
-        payments = ", ".join(event.payment_keys) or "no payment"
-        return f"{what} names {payments}, and no invoice paid by it is known yet"
-    if key in known.transactions or key in changes.transactions:
-        return None
-    return f"{what} takes back of {key}, which is not known yet"
-
-
-def _outcome(events: Iterable[BillingEvent], commissions: set[str]) -> dict[str, list[str]]:
-    """What an event is about, and the commissions it was the first to cause."""
-    found: dict[str, list[str]] = {}
-    for event in events:
-        match event:
-            case CustomerSeen():
-                found.setdefault("customers", []).append(event.provider_customer_key)
-            case CustomerLinked():
-                found.setdefault("customers", []).append(event.provider_customer_key)
-            case SubscriptionSeen() | ProductClaimed():
-                found.setdefault("subscriptions", []).append(event.subscription_key)
-            case InvoicePaid() | InvoicePayment():
-                found.setdefault("transactions", []).append(ids.transaction_key(event.provider, event.invoice_key))
-            case Reversal():
-                found.setdefault("reversals", []).append(event.reversal_key)
-    return found | ({"commissions": sorted(commissions)} if commissions else {})

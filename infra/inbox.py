@@ -89,6 +89,18 @@ class Mark:
     outcome: dict[str, list[str]] | None = None
 
 
+#: How soon an envelope that waits is looked at again, unless the missing thing comes first; and at the latest.
+WAITING_MIN, WAITING_MAX = timedelta(minutes=5), timedelta(days=1)
+
+
+def waiting_until(envelope: Envelope, now: datetime) -> datetime:
+    """When to look again at what misses something: the older it is, the less often, but every day.
+
+    What never comes costs next to nothing, however much of it there is.
+    """
+    return now + min(max((now - envelope.occurred_at) / 10, WAITING_MIN), WAITING_MAX)
+
+
 class ClaimLost(TryLater):
     """Another worker has taken over: this one was given up for dead. Its transaction must be rolled back."""
 

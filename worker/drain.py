@@ -31,6 +31,7 @@ from infra.inbox import (
     give_back,
     mark,
     release_orphans,
+    waiting_until,
 )
 from infra.ledger.bookings import log_bookings
 from infra.program import ProgramReader
@@ -56,8 +57,6 @@ FETCH_BUDGET_S = 5.0
 #: How soon an event is due again that its provider was not asked about, because that one is slow or silent.
 FETCH_DELAY = timedelta(seconds=10)
 DISK_FULL = "53100"
-#: How long an event waits before it is looked at again for a missing thing.
-WAITING_DELAY = timedelta(minutes=15)
 
 
 @dataclass(slots=True)
@@ -249,7 +248,7 @@ class Drain:
         if missing is None and not isinstance(facts, Missing):
             return translated(envelope, facts)
         log.warning("event.waited", inbox_id=envelope.id, reason=missing)
-        return Mark(envelope.id, envelope.attempts, InboxState.WAITING, self._clock() + WAITING_DELAY, missing)
+        return Mark(envelope.id, envelope.attempts, InboxState.WAITING, waiting_until(envelope, self._clock()), missing)
 
     # Asking Stripe for what an event left out.
 

@@ -196,6 +196,22 @@ def test_what_stripe_does_not_know_either_waits(asking: Stage, fake: FakeStripe)
     assert waiting(asking) == [("evt_r", "refund re_1 names pi_1, and no invoice paid by it is known yet")]
 
 
+def test_a_payment_that_stripe_never_heard_of_is_no_dead_letter(asking: Stage, fake: FakeStripe) -> None:
+    """The refund of a test body waits like one that leads nowhere."""
+    unknown = b'{"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such charge"}}'
+    fake.troubles += [Trouble(400, body=unknown)]
+    asking.play([stripe.refund("re_1", 5000, charge="ch_00000000000000", key="evt_r")])
+    assert [key for key, _ in waiting(asking)] == ["evt_r"]
+
+
+def test_stripe_s_own_patience_is_the_next_attempt(asking: Stage, fake: FakeStripe) -> None:
+    """Asked to slow down for half an hour, the event is due again no sooner."""
+    fake.troubles += [Trouble(429, headers={"Retry-After": "1800"})]
+    asking.play([invoice(has_more=True)])
+    due = "select state, next_attempt_at > now() + interval '25 minutes' from inbox where event_type = 'invoice.paid'"
+    assert asking.ask(due) == [("received", True)]
+
+
 # --- checkout
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, text
 
 from domain.errors import TryLater
 from domain.facts import BillingEvent, InvoicePayment, Reversal, ReversalKind, Source
-from infra.batch import WAITING_DELAY, BatchResult, Translated, lock_name, process
-from infra.inbox import claim
+from infra.batch import BatchResult, Translated, lock_name, process
+from infra.inbox import WAITING_MAX, Envelope, claim, waiting_until
 from infra.locks import lock_customers
 from infra.program import ProgramReader
 from infra.unit_of_work import unit_of_work
@@ -96,7 +96,7 @@ def link(event_key: str, invoice: str, *payments: str) -> InvoicePayment:
 def test_a_refund_waits_for_its_payment_and_is_due_the_moment_it_comes(work: Work) -> None:
     """It is recorded and waits by name; once the invoice is there, the money is booked and the refund is settled."""
     began = work.told(refund("evt_r", invoice="in_1"))
-    assert [mark.next_attempt_at for mark in began.marks] == [NOW + WAITING_DELAY]
+    assert [mark.next_attempt_at for mark in began.marks] == [NOW + WAITING_MAX]
     missing = "refund re_1 takes back of stripe:in_1, which is not known yet"
     assert work.inbox() == [("evt_r", "waiting", missing)]
     work.told(fact_of(paid("in_1")))
@@ -169,3 +169,19 @@ def test_a_payment_that_two_customers_claim_is_nobodys_dead_end(work: Work) -> N
     assert {row[1]: row[4] for row in work.stage.commissions()} == {"stripe:in_1": 1000, "stripe:in_2": 600}
     work.told(link("evt_m", "in_1", "pi_1"))
     assert {row[1]: row[4] for row in work.stage.commissions()} == {"stripe:in_1": 600, "stripe:in_2": 1000}
+
+
+@pytest.mark.parametrize(
+    ("age", "delay"),
+    [
+        (timedelta(0), timedelta(minutes=5)),
+        (timedelta(minutes=50), timedelta(minutes=5)),
+        (timedelta(hours=10), timedelta(hours=1)),
+        (timedelta(days=100), timedelta(days=1)),
+        (timedelta(hours=-1), timedelta(minutes=5)),
+    ],
+)
+def test_the_older_what_waits_the_less_often_it_is_looked_at(age: timedelta, delay: timedelta) -> None:
+    """At first every few minutes, at last once a day, and never at once, whatever the provider's clock says."""
+    envelope = Envelope(1, "stripe", "evt_1", "refund.created", NOW - age, None, None, 1, 0, None, 0)
+    assert waiting_until(envelope, NOW) == NOW + delay

@@ -224,7 +224,7 @@ def _sorted_out(error: stripe.StripeError, path: str) -> TryLater | CannotProces
     status = error.http_status
     if status is None or status >= 500 or status in (408, 409, 425, 429):
         return _Busy(f"Stripe failed at {path} with status {status}", again_after_s)
-    if status == 404:
+    if status == 404 or error.code == "resource_missing":
         return UnknownObject(f"Stripe refused {path} with status {status}")
     return CannotProcess(f"Stripe refused {path} with status {status}")
 
