@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import structlog
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Match
 
@@ -19,6 +20,7 @@ from dashboard.answers import handle_errors, refused
 from dashboard.edge import Edge
 from dashboard.rate_limits import RateLimits
 from dashboard.visits import Rooms
+from infra.broker import Wake
 from infra.clock import Clock, system_clock
 from infra.database import make_engine
 from infra.health import Health, health_of
@@ -55,9 +57,12 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         limits = RateLimits(settings.redis_url or "", settings.api_requests_per_minute)
-        app.state.rooms = Rooms(settings, engine, previewing, limits, clock, anyio.Semaphore(CONNECTIONS))
+        wake = Wake(settings.redis_url or "")
+        wake.start()
+        app.state.rooms = Rooms(settings, engine, previewing, limits, wake, clock, anyio.Semaphore(CONNECTIONS))
         _log.info("dashboard.started")
         yield
+        await run_in_threadpool(wake.stop)
         limits.close()
         for each in (engine, previewing, asking):
             each.dispose()

@@ -29,6 +29,7 @@ from dashboard.idempotency import earlier_answer, keep_answer, repeatable
 from dashboard.rate_limits import RateLimits
 from domain.errors import TryLater
 from infra.audit import record_change
+from infra.broker import Wake
 from infra.clock import Clock
 from infra.program import ProgramReader
 from infra.settings import Settings
@@ -51,6 +52,8 @@ class Rooms:
     #: For what reads for minutes; a request that finds none free is sent away at once.
     previewing: Engine
     limits: RateLimits
+    #: Rung after whatever may have left work for the workers.
+    wake: Wake
     clock: Clock
     connections: anyio.Semaphore
 
@@ -148,7 +151,10 @@ class _VisitRoute(APIRoute):
             rooms: Rooms = request.app.state.rooms
             async with _slot(rooms.connections), contextmanager_in_threadpool(self._visit(bounded)) as visit:
                 request.scope["state"]["visit"] = visit
-                return await _answer_once(bounded, body, visit, answer)
+                answered = await _answer_once(bounded, body, visit, answer)
+            if request.method != "GET":
+                rooms.wake.ring()
+            return answered
 
         return visit
 
