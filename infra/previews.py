@@ -4,10 +4,10 @@ Everything is read from one snapshot that holds no lock on the program: a previe
 what is saved meanwhile is not in it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -96,9 +96,11 @@ def _judge(connection: Connection, judged: Preview, progress: Progress) -> int:
         total += len(judged.program.partners)
     done = 0
     progress(done, total)
-    for count in chain.from_iterable(parts):
-        done += count
-        progress(done, total)
+    for part in parts:
+        with closing(part):
+            for count in part:
+                done += count
+                progress(done, total)
     return payments
 
 
@@ -106,7 +108,7 @@ def _count(connection: Connection, statement: str, **parameters: object) -> int:
     return int(connection.scalar(text(statement), parameters) or 0)
 
 
-def _payments(connection: Connection, judged: Preview) -> Iterator[int]:
+def _payments(connection: Connection, judged: Preview) -> Generator[int, None, None]:
     """Customer by customer, under all names, each one's payments in order: of who is done with, nothing is kept."""
     rows = _stream(
         connection,
@@ -137,7 +139,7 @@ _EVERYBODY = """
 """
 
 
-def _customers(connection: Connection, judged: Preview) -> Iterator[int]:
+def _customers(connection: Connection, judged: Preview) -> Generator[int, None, None]:
     counting = judged.program.docket.occasions_count_payments
     for portion in _stream(connection, _EVERYBODY):
         customers = [row.customer for row in portion if row.customer is not None]
@@ -149,7 +151,7 @@ def _customers(connection: Connection, judged: Preview) -> Iterator[int]:
         yield len(portion)
 
 
-def _partners(connection: Connection, judged: Preview) -> Iterator[int]:
+def _partners(connection: Connection, judged: Preview) -> Generator[int, None, None]:
     partners = sorted(judged.program.partners)
     for first in range(0, len(partners), _PORTION):
         portion = partners[first : first + _PORTION]
@@ -159,10 +161,11 @@ def _partners(connection: Connection, judged: Preview) -> Iterator[int]:
         yield len(portion)
 
 
-def _stream(connection: Connection, statement: str, **parameters: object) -> Iterator[Sequence[Any]]:
+def _stream(connection: Connection, statement: str, **parameters: object) -> Generator[Sequence[Any], None, None]:
     """The rows of a query in portions, from a cursor that stays at the server."""
     options = {"stream_results": True, "yield_per": _PORTION}
-    yield from connection.execute(text(statement), parameters, execution_options=options).partitions()
+    with connection.execute(text(statement), parameters, execution_options=options) as rows:
+        yield from rows.partitions(_PORTION)
 
 
 # As a document.
