@@ -2,11 +2,12 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
@@ -24,29 +25,58 @@ REFERRED_AT = datetime(2010, 1, 1, tzinfo=UTC)
 ARRIVE_TOGETHER_MAX = 40
 
 
+#: How Chargebee shows who it is.
+USER, PASSWORD = "billing", "a password of some length"
+
+
 @pytest.fixture(scope="module")
-def recorded(recorded_payloads_dir: Path) -> list[bytes]:
+def stripe_recorded(recorded_payloads_dir: Path) -> list[bytes]:
     """Every recorded event of Stripe's, and before them who referred each customer, in the order of their times."""
-    bodies = [path.read_bytes() for path in (recorded_payloads_dir / "stripe").glob("*.json")]
-    events = sorted((each for each in map(json.loads, bodies) if "created" in each), key=_place)
-    assert len(events) > 60
-    return [*map(body, _referrals(events)), *map(body, events)]
-
-
-def _place(event: stripe_events.Event) -> tuple[int, str]:
-    return event["created"], event["id"]
-
-
-def _referrals(events: Sequence[stripe_events.Event]) -> list[stripe_events.Event]:
-    """Of three customers one is ada's, one is grace's, one is known and nobody's."""
+    events = _recorded(recorded_payloads_dir / "stripe", "created")
     named = {event["data"]["object"].get("customer") for event in events if isinstance(event.get("data"), dict)}
-    keys = sorted(key for key in named if isinstance(key, str))
-    found = []
-    for place, key in enumerate(keys):
-        partner = ({"partner_key": "ada"}, {"partner_key": "grace"}, {})[place % 3]
-        metadata = {"customer_key": f"company {key}", **partner}
-        found.append(stripe_events.customer(key, at=REFERRED_AT, metadata=metadata))
-    return found
+    referred = [
+        stripe_events.customer(key, at=REFERRED_AT, metadata={"customer_key": f"company {key}", **partner})
+        for key, partner in _referred(key for key in named if isinstance(key, str))
+    ]
+    return [*map(body, referred), *map(body, events)]
+
+
+@pytest.fixture(scope="module")
+def chargebee_recorded(recorded_payloads_dir: Path) -> list[bytes]:
+    """The same of Chargebee's."""
+    events = _recorded(recorded_payloads_dir / "chargebee", "occurred_at")
+    resources = [thing for event in events for thing in event["content"].values() if isinstance(thing, dict)]
+    named = {thing.get("customer_id") for thing in resources}
+    referred = [_chargebee_customer(key, partner) for key, partner in _referred(filter(None, named))]
+    return [json.dumps(event).encode() for event in (*referred, *events)]
+
+
+def _recorded(folder: Path, time_field: str) -> list[stripe_events.Event]:
+    events = [json.loads(path.read_bytes()) for path in folder.glob("*.json")]
+    found = [each for each in events if time_field in each]
+    assert len(found) > 60
+    return sorted(found, key=lambda event: (event[time_field], event["id"]))
+
+
+def _referred(keys: Iterable[str]) -> list[tuple[str, dict[str, str]]]:
+    """Of three customers one is ada's, one is grace's, one is known and nobody's."""
+    partners: tuple[dict[str, str], ...] = ({"partner_key": "ada"}, {"partner_key": "grace"}, {})
+    return [(key, partners[place % 3]) for place, key in enumerate(sorted(keys))]
+
+
+def _chargebee_customer(key: str, partner: Mapping[str, str]) -> stripe_events.Event:
+    second = int(REFERRED_AT.timestamp())
+    metadata = {"customer_key": f"company {key}", **partner}
+    content = {"id": key, "object": "customer", "created_at": second, "resource_version": 1, "meta_data": metadata}
+    return {
+        "id": f"ev_referred_{key}",
+        "occurred_at": second,
+        "source": "api",
+        "object": "event",
+        "api_version": "v2",
+        "event_type": "customer_created",
+        "content": {"customer": content},
+    }
 
 
 @contextmanager
@@ -56,7 +86,9 @@ def program(server_url: str, template: str, redis_url: str, folder: Path) -> Ite
     with new_database(server_url, template) as url:
         engine = make_engine(url, application_name="tests", pool_size=4)
         try:
-            with running(folder, DATABASE_URL=url, REDIS_URL=redis_url) as receiver:
+            users = f"{USER}:{PASSWORD}"
+            settings = {"DATABASE_URL": url, "REDIS_URL": redis_url, "CHARGEBEE_WEBHOOK_USERS": users}
+            with running(folder, **settings) as receiver:
                 yield set_up(engine), receiver
         finally:
             engine.dispose()
@@ -75,13 +107,29 @@ def set_up(engine: Engine) -> Stage:
     return stage
 
 
-def deliver(stage: Stage, receiver: ReceiverProcess, bodies: Sequence[bytes], rng: random.Random) -> Fingerprint:
+Deliver = Callable[[ReceiverProcess, bytes], httpx.Response]
+
+
+def by_stripe(receiver: ReceiverProcess, event: bytes) -> httpx.Response:
+    """Signed."""
+    return receiver.deliver(event)
+
+
+def by_chargebee(receiver: ReceiverProcess, event: bytes) -> httpx.Response:
+    """With user and password."""
+    return receiver.client.post("/webhooks/chargebee", content=event, auth=(USER, PASSWORD))
+
+
+def play(
+    running_program: tuple[Stage, ReceiverProcess], deliver: Deliver, bodies: Sequence[bytes], rng: random.Random
+) -> Fingerprint:
     """Deliver every body in this order, draining in between at odd moments; what the state is in the end."""
+    stage, receiver = running_program
     left = list(bodies)
     while left:
         count = rng.randint(1, ARRIVE_TOGETHER_MAX)
         for each in left[:count]:
-            assert receiver.deliver(each).status_code == 200
+            assert deliver(receiver, each).status_code == 200
         left = left[count:]
         stage.drainer.sweep()
     with unit_of_work_on(stage.engine) as connection:
@@ -89,15 +137,27 @@ def deliver(stage: Stage, receiver: ReceiverProcess, bodies: Sequence[bytes], rn
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("provider", "deliver", "commissions_min"), [("stripe", by_stripe, 20), ("chargebee", by_chargebee, 10)]
+)
 def test_any_order_twice_is_as_once_in_order(
-    server_url: str, template_database: str, redis_url: str, tmp_path: Path, recorded: list[bytes], seed: int
+    request: pytest.FixtureRequest,
+    server_url: str,
+    template_database: str,
+    redis_url: str,
+    tmp_path: Path,
+    provider: str,
+    deliver: Deliver,
+    commissions_min: int,
+    seed: int,
 ) -> None:
     """All recorded events, shuffled and each sent twice, end in the very state that they end in once and in order."""
+    recorded: list[bytes] = request.getfixturevalue(f"{provider}_recorded")
     rng = random.Random(seed)
-    with program(server_url, template_database, redis_url, tmp_path / "in_order") as (stage, receiver):
-        in_order = deliver(stage, receiver, recorded, rng)
-        assert len(stage.commissions()) > 20
+    with program(server_url, template_database, redis_url, tmp_path / "in_order") as running_program:
+        in_order = play(running_program, deliver, recorded, rng)
+        assert len(running_program[0].commissions()) > commissions_min
     shuffled = [*recorded, *recorded]
     rng.shuffle(shuffled)
-    with program(server_url, template_database, redis_url, tmp_path / "shuffled") as (stage, receiver):
-        assert deliver(stage, receiver, shuffled, rng).sections == in_order.sections
+    with program(server_url, template_database, redis_url, tmp_path / "shuffled") as running_program:
+        assert play(running_program, deliver, shuffled, rng).sections == in_order.sections
