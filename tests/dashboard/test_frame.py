@@ -1,9 +1,13 @@
 """What holds for every route: who is let in, what is refused how, and what every answer carries."""
 
+import json
+
 import httpx
 import pytest
 
+from tests.dashboard.contract import OPERATIONS
 from tests.dashboard.running import Api, DashboardProcess
+from tests.stage import Stage
 
 ENTRY = {"name": "Inbox", "external_key": "prod_inbox"}
 
@@ -86,3 +90,52 @@ def test_a_repeated_key_gets_the_same_answer_once_done(api: Api) -> None:
         "Idempotency-Key"
         in api.post("/product_book", {**ENTRY, "name": "Other"}, 409, idempotency_key="once")["message"]
     )
+
+
+def test_each_request_has_an_id_and_one_line_in_the_log(api: Api, dashboard: DashboardProcess) -> None:
+    """A usable X-Request-Id is kept, another replaced; the line names route, status and key, and no key of a thing."""
+    answer = api.client.get("/product_book/pbook_secret_name", headers={"X-Request-Id": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    assert api.client.get("/product_book", headers={"X-Request-Id": "no good"}).headers["x-request-id"] != "no good"
+    (line,) = [json.loads(line) for line in dashboard.log().splitlines() if '"mine-1"' in line]
+    assert (line["event"], line["method"], line["status"]) == ("request.answered", "GET", 404)
+    assert line["route"].endswith("/product_book/{key}")
+    assert line["actor"].startswith("key:pub_")
+    assert "pbook_secret_name" not in dashboard.log()
+
+
+def test_what_changes_something_is_written_down(api: Api, stage: Stage) -> None:
+    """Who, what, which fields and in which request; what was only looked at, or changed nothing, is not."""
+    key = api.post("/product_book", ENTRY)["key"]
+    api.patch(f"/product_book/{key}", {"description": "A secret plan"})
+    api.patch(f"/product_book/{key}", {"description": "A secret plan"})
+    api.get(f"/product_book/{key}")
+    rows = stage.ask("select actor, action, subject, details ->> 'fields', request_id from audit_log order by id")
+    assert [row[1:4] for row in rows] == [
+        ("product_book.created", key, '["name", "external_key"]'),
+        ("product_book.changed", key, '["description"]'),
+    ]
+    assert all(actor.startswith("key:pub_") and request_id for actor, *_, request_id in rows)
+
+
+def test_the_description_needs_nothing_from_elsewhere(dashboard: DashboardProcess) -> None:
+    """The page lists every operation, loads nothing, and runs no script."""
+    answer = httpx.get(f"{dashboard.url}/api/docs")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert "<script" not in answer.text
+    assert "http" not in answer.text.replace("https://", "http://").split("<style>")[0]
+    for method, path in OPERATIONS:
+        assert f"<code>{method} {path}</code>" in answer.text
+
+
+def test_every_answer_is_neither_kept_nor_guessed_at(api: Api, dashboard: DashboardProcess) -> None:
+    """Good answers, refusals and unknown paths alike forbid caching and sniffing."""
+    for answer in (
+        api.client.get("/product_book"),
+        api.client.get("/nothing"),
+        httpx.get(f"{dashboard.url}/api/v2/product_book"),
+        httpx.get(f"{dashboard.url}/%00"),
+    ):
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-request-id"]

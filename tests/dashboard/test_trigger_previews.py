@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import httpx
 import pytest
+from sqlalchemy import text
 
-from tests.dashboard.running import Api
+from tests.dashboard.running import Api, DashboardProcess
+from tests.end_to_end.program import eventually
 from tests.stage import Stage
 
 MORE: dict[str, Any] = {
@@ -57,3 +60,13 @@ def test_a_mistake_is_named(api: Api, change: dict[str, Any], field: str) -> Non
     """Whatever is wrong with draft or period comes back by name."""
     refusal = api.post("/triggers/preview", {**MORE, **change}, 400)
     assert [each["field"] for each in refusal["errors"]] == [field]
+
+
+def test_a_preview_ends_when_the_caller_goes_away(api: Api, played: Stage, dashboard: DashboardProcess) -> None:
+    """Left while it waits for the database, it gives up at the next portion instead of judging for nobody."""
+    with played.engine.begin() as holder:
+        holder.execute(text("lock table transactions in access exclusive mode"))
+        with pytest.raises(httpx.ReadTimeout):
+            api.client.post("/triggers/preview", json=MORE, timeout=0.5)
+    assert eventually(lambda: '"status": 499' in dashboard.log())
+    assert amounts(api.post("/triggers/preview", MORE))["Inbox"] == (4950, 6930, 1980)
