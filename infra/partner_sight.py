@@ -70,7 +70,10 @@ _CANDIDATES = """
                 and pc.provider_customer_key = p.provider_customer_key
             where n.kind = 'product'
     )
-    select c.key, c.customer_key, c.name, min(o.since) as since
+    select c.key, c.customer_key, coalesce((
+            select p.name from provider_customers p where p.customer = c.key and p.name is not null
+            order by p.source_at desc nulls last, p.provider, p.provider_customer_key limit 1), c.name) as name,
+        min(o.since) as since
     from owners o join customers c on c.key = o.customer group by c.key, c.customer_key, c.name
 """
 
@@ -144,22 +147,31 @@ class Sight:
 
     def products(self, named: str) -> list[ProductView] | None:
         """Every product of a customer of theirs; None for anybody else, be they there or not."""
-        (file,) = self._files([self._key_of(named)])
+        claimed = self._claimed(named)
+        if claimed is None:
+            return None
+        (file,) = self._files([claimed.key])
         owned = list(self._owned(file))
         if not self._is_theirs(file, owned):
             return None
         return products_of(self.partner_key, owned, self.program.zone)
 
     def _candidate(self, named: str) -> CustomerView | None:
-        key = self._key_of(named)
+        claimed = self._claimed(named)
+        if claimed is None:
+            return None
+        (file,) = self._files([claimed.key])
+        return claimed if self._is_theirs(file, list(self._owned(file))) else None
+
+    def _claimed(self, named: str) -> CustomerView | None:
+        """A customer whom a claim of the partner's own leads to, come into force or not: nobody else can be theirs."""
         rows = fetch(
             self.connection,
             f"select * from ({_CANDIDATES}) candidates where key = :key",
             partner_key=self.partner_key,
-            key=key,
+            key=self._key_of(named),
         )
-        (file,) = self._files([key])
-        return CustomerView(*rows[0]) if rows and self._is_theirs(file, list(self._owned(file))) else None
+        return CustomerView(*rows[0]) if rows else None
 
     def _candidates(self, cursor: CustomerView | None, count: int, *, ascending: bool) -> Iterator[CustomerView]:
         """Those who are theirs after the cursor, looked at a portion at a time."""

@@ -32,6 +32,20 @@ def event_of(connection: Connection, number: int) -> dict[str, Any] | None:
     return _event_document(rows[0]) if rows else None
 
 
+def event_named(connection: Connection, name: str) -> dict[str, Any] | None:
+    """One envelope by its number here, or by its provider's id; of two providers' with one id the later."""
+    if not is_storable(name):
+        return None
+    number = int(name) if name.isascii() and name.isdigit() and len(name) < 19 else 0
+    rows = fetch(
+        connection,
+        f"{_EVENT} where id = :number or event_key = :name order by id = :number desc, id desc limit 1",
+        number=number,
+        name=name,
+    )
+    return _event_document(rows[0]) if rows else None
+
+
 def events_page(
     connection: Connection,
     wanted: Mapping[str, object],

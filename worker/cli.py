@@ -13,7 +13,18 @@ from domain.errors import AttributionError
 from infra.log import configure_logging
 from infra.settings import SettingsError
 from worker import showing
-from worker.commands import comparing, events, exchanging, explaining, keys, running, standing, users
+from worker.commands import (
+    comparing,
+    dead_letters,
+    events,
+    exchanging,
+    explaining,
+    keys,
+    previewing,
+    running,
+    standing,
+    users,
+)
 from worker.terminal import FAILED, WRONG_USAGE, err
 
 #: Groups of commands: under a name of their own, or at the top.
@@ -23,7 +34,9 @@ GROUPS: tuple[tuple[str | None, typer.Typer], ...] = (
     (None, explaining.commands),
     (None, comparing.commands),
     (None, exchanging.commands),
+    (None, previewing.commands),
     ("events", events.commands),
+    ("dead", dead_letters.commands),
     ("keys", keys.commands),
     ("users", users.commands),
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from domain.money import format_money
 from worker.showing import escape, moment, say, table
 
 #: From this width on the inbox fits on one line per event.
@@ -55,3 +56,56 @@ def _became(row: Mapping[str, Any]) -> str:
 
 def _outcome(outcome: Mapping[str, Sequence[str]] | None) -> str:
     return "; ".join(f"{what}: {', '.join(keys)}" for what, keys in (outcome or {}).items() if keys)
+
+
+def event(out: Console, row: Mapping[str, Any]) -> None:
+    """One event with everything that is known of it."""
+    out.print(f"event {row['id']}  {escape(row['provider'])} {escape(row['event_type'])}", style="bold")
+    say(out, 2, f"called {escape(row['event_key'])}, happened {moment(row['occurred_at'])} UTC")
+    say(out, 2, f"received {moment(row['received_at'])} UTC, attempts: {row['attempts']}")
+    ended = row["finished_at"] or row["next_attempt_at"]
+    when = "" if ended is None else f" {'since' if row['finished_at'] else 'and due at'} {moment(ended)} UTC"
+    say(out, 2, f"{row['state']}{when}")
+    if row["reason"]:
+        say(out, 2, f"because {escape(row['reason'])}")
+    for what, keys in (row["outcome"] or {}).items():
+        say(out, 2, escape(f"{what}: {', '.join(keys)}"))
+
+
+def dead(out: Console, groups: Sequence[Mapping[str, Any]]) -> None:
+    """Dead letters by what killed them."""
+    if not groups:
+        out.print("no dead letters")
+        return
+    for group in groups:
+        out.print(escape(group["fingerprint"]), style="bold")
+        since, last = moment(group["first_seen_at"]), moment(group["last_seen_at"])
+        number = "1 event" if group["count"] == 1 else f"{group['count']} events"
+        say(out, 4, f"{number}, received from {since} to {last} UTC, the last is event {group['example_id']}")
+        if group["reason"]:
+            say(out, 4, escape(group["reason"]))
+
+
+def dry_run(out: Console, found: Mapping[str, Any]) -> None:
+    """What a replay would make of events, and what it would change."""
+    out.print(f"{found['matching']} events are meant, {found['tried']} were tried; nothing was changed", style="bold")
+    for each in found["events"]:
+        if each["state"] != "processed":
+            why = f": {each['reason']}" if each["reason"] else ""
+            say(out, 2, escape(f"event {each['id']} {each['event_key']} would be {each['state']}{why}"))
+    for kind in ("transactions", "products", "commissions"):
+        for row in found[kind]:
+            say(out, 2, escape(f"{kind[:-1]} {row['key']}: {_side(row['before'])} -> {_side(row['after'])}"))
+    if found["more"]:
+        say(out, 2, "and more")
+    for total in found["totals"]:
+        money = format_money(total["amount"], total["currency"])
+        out.print(f"{escape(total['partner_key'])} would get {money} more")
+    if not any(found[kind] for kind in ("transactions", "products", "commissions")):
+        out.print("it would change nothing")
+
+
+def _side(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "not there"
+    return " ".join(str(row[name]) for name in ("amount", "status", "reward_status") if row.get(name) is not None)

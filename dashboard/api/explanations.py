@@ -151,7 +151,7 @@ class Explanation(BaseModel):
     commissions: list[ExplainedReward]
 
 
-@router.get("/{key}/explanation")
+@router.get("/{key:path}/explanation")
 def explain(visit: ThisVisit, key: Key) -> Answer[Explanation]:
     """Explain a payment by its key, its provider's id, or the key of a commission earned on it."""
     found = document(explain_by_name(visit.connection, key, visit.settings))

@@ -225,7 +225,7 @@ def list_customers(visit: ThisVisit, page: Annotated[CustomersPage, Query()]) ->
     return answered(Items(items=[_customer(each) for each in customers], has_more=has_more), "your customers")
 
 
-@router.get("/customers/{key}/products")
+@router.get("/customers/{key:path}/products")
 def list_products(visit: ThisVisit, key: Key) -> Answer[Products]:
     """Everything that a customer of yours has or had, whoever sold it; all columns of what you sold."""
     found = _sight(visit).products(key)

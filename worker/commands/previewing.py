@@ -1,0 +1,41 @@
+"""`preview`: what a draft trigger would have paid, before anyone saves it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from domain.errors import Rejected
+from infra.clock import system_clock
+from infra.previews import document, preview
+from infra.settings import load_settings
+from infra.unit_of_work import unit_of_work_on
+from worker import showing_previews
+from worker.replaying import MOMENTS, Given, utc
+from worker.terminal import AsJson, database, out, print_found, progress
+
+commands = typer.Typer()
+
+
+@commands.command("preview")
+def preview_draft(
+    trigger: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The draft, as the API takes it.")],
+    from_: Annotated[Given, typer.Option("--from", formats=MOMENTS, help="Since when, in UTC; else all.")] = None,
+    to: Annotated[Given, typer.Option("--to", formats=MOMENTS, help="Until before when, in UTC; else now.")] = None,
+    replaces: Annotated[str | None, typer.Option(help="A trigger's key, whose place the draft takes.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a draft trigger would have paid, per partner and product, beside what was paid. Changes nothing."""
+    draft, settings = _read(trigger), load_settings()
+    with database(settings) as engine, unit_of_work_on(engine) as connection, progress("Judging") as told:
+        until = utc(to) or system_clock()
+        found = preview(connection, draft, utc(from_), until, settings, replaces=replaces, progress=told)
+    print_found(document(found), as_json, lambda: showing_previews.preview(out(), found))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Rejected(f"{path} is not JSON: {error}") from None

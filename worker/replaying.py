@@ -1,0 +1,103 @@
+"""Replay and ignore from the command line: what the options mean, portion after portion, and what is printed."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection, Engine
+
+from domain.errors import Missing
+from infra.audit import record_change
+from infra.clock import system_clock
+from infra.dry_runs import dry_run
+from infra.replays import Audit, Changed, Which, checked_reason, ignore, matching, replay
+from infra.reports import event_named
+from infra.settings import load_settings
+from infra.unit_of_work import unit_of_work_on
+from worker import showing_inbox
+from worker.terminal import out, print_found, progress
+
+#: How a moment is typed.
+MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
+Given = datetime | None
+
+Type = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
+Provider = Annotated[str | None, typer.Option(help="Only events of this provider.")]
+Since = Annotated[datetime | None, typer.Option(formats=MOMENTS, help="Received then or later, in UTC.")]
+Until = Annotated[datetime | None, typer.Option(formats=MOMENTS, help="Received before then, in UTC.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
+Reason = Annotated[str, typer.Option(help="Why; kept with the event.")]
+
+#: One portion: of a connection, from when on nothing counts that came later, after which event.
+_Portion = Callable[[Connection, datetime, int], Changed]
+
+
+def utc(given: datetime | None) -> datetime | None:
+    """What was typed, which is in UTC."""
+    return None if given is None else given.replace(tzinfo=UTC)
+
+
+def number_of(engine: Engine, name: str | None) -> int | None:
+    """The number of an event by it or by its provider's id. Raises Missing for a name that nothing has."""
+    if name is None:
+        return None
+    with unit_of_work_on(engine) as connection:
+        found = event_named(connection, name)
+    if found is None:
+        raise Missing(f'no event is called "{name}"; `attribution events list` shows those there are')
+    return int(found["id"])
+
+
+def replay_events(engine: Engine, which: Which, *, dry: bool, as_json: bool) -> None:
+    """Make them due again, or say what that would change."""
+    if dry:
+        with unit_of_work_on(engine) as connection:
+            found = dry_run(connection, which, load_settings(), system_clock())
+        print_found(found, as_json, lambda: showing_inbox.dry_run(out(), found))
+        return
+    _in_portions(
+        engine,
+        which,
+        lambda connection, begun_at, after: replay(connection, which, begun_at, _audit(connection), after=after),
+        "due again",
+        as_json=as_json,
+    )
+
+
+def ignore_events(engine: Engine, which: Which, reason: str, *, as_json: bool) -> None:
+    """Put them aside."""
+    why = checked_reason(reason)
+    _in_portions(
+        engine,
+        which,
+        lambda connection, begun_at, after: ignore(connection, which, why, begun_at, _audit(connection), after=after),
+        "ignored",
+        as_json=as_json,
+    )
+
+
+def _in_portions(engine: Engine, which: Which, portion: _Portion, done: str, *, as_json: bool) -> None:
+    begun_at = system_clock()
+    count, after = 0, 0
+    with progress("Changing events") as told:
+        with unit_of_work_on(engine) as connection:
+            total = matching(connection, which)
+        while True:
+            with unit_of_work_on(engine) as connection:
+                changed = portion(connection, begun_at, after)
+            count += changed.count
+            told(count, max(count, total))
+            if changed.after is None:
+                break
+            after = changed.after
+    words = "1 event is" if count == 1 else f"{count} events are"
+    print_found({"count": count}, as_json, lambda: out().print(f"{words} {done}."))
+
+
+def _audit(connection: Connection) -> Audit:
+    def write(action: str, subject: str, details: Mapping[str, object]) -> None:
+        record_change(connection, actor="operator", action=action, subject=subject, details=details)
+
+    return write
