@@ -15,6 +15,7 @@ _CHANGES: dict[str, Any] = {
     "matching": 2,
     "tried": 2,
     "busy": 0,
+    "after": None,
     "events": [
         {
             "id": 17,
@@ -77,8 +78,9 @@ class WouldChange(BaseModel):
     """What a replay would change."""
 
     matching: int = Field(description="Events that are meant.")
-    tried: int = Field(description="How many of them were tried: the first 200 at most.")
+    tried: int = Field(description="How many of them were tried: 200 at most.")
     busy: int = Field(description="How many were not, because a worker has their customer.")
+    after: int | None = Field(description="Where there are more: ask again with this `after`.")
     events: list[TriedEvent]
     commissions: list[Change]
     products: list[Change]
@@ -147,8 +149,8 @@ class DeadFilter(Replay):
 def replayed(visit: Visit, which: Which, *, trial: bool, after: int = 0) -> Done:
     """Replay events, or say what that would change."""
     if trial:
-        found = WouldChange(**dry_run(visit.connection, which, visit.settings, visit.now))
-        return Done(count=found.matching, after=None, dry_run=True, would_change=found)
+        found = WouldChange(**dry_run(visit.connection, which, visit.settings, visit.now, after=after))
+        return Done(count=found.matching, after=found.after, dry_run=True, would_change=found)
     return _done(replay(visit.connection, which, visit.now, _audit(visit), after=after))
 
 

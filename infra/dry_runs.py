@@ -1,6 +1,6 @@
 """A replay that is really done and then taken back: what would become of events, and what that would change.
 
-It holds the customers' locks while it works, as a worker does, so it is bounded: a batch of events, no more.
+It holds the customers' locks while it works, as a worker does, so it is bounded: a batch of events at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from infra.rows import as_json, fetch
 from infra.settings import Settings
 from infra.translating import events_of
 
-#: Events that one dry run replays.
+#: Events that are replayed in one transaction.
 EVENTS_MAX = 200
 #: Changed rows that are shown of each kind.
 SHOWN_MAX = 500
@@ -52,8 +52,8 @@ class _Done:
             self.changes.append(result.changes)
 
 
-def dry_run(connection: Connection, which: Which, settings: Settings, now: datetime) -> Json:
-    """Replay the first `EVENTS_MAX` of the events within the caller's transaction, and leave no trace of it.
+def dry_run(connection: Connection, which: Which, settings: Settings, now: datetime, *, after: int = 0) -> Json:
+    """Replay the next `EVENTS_MAX` of the events within the caller's transaction, and leave no trace of it.
 
     The answer counts all events that are meant, says of each that was tried what would become of it, and shows every
     product, transaction and commission that would be another than it is, before and after, with sums by partner.
@@ -61,9 +61,9 @@ def dry_run(connection: Connection, which: Which, settings: Settings, now: datet
     meant = matching(connection, which)
     trial = connection.begin_nested()
     try:
-        envelopes = _claim(connection, which)
+        envelopes = _claim(connection, which, after)
         done = _work(connection, envelopes, settings, now)
-        after = _Looked.at(connection, done)
+        changed = _Looked.at(connection, done)
     finally:
         trial.rollback()
     before = _Looked.at(connection, done)
@@ -71,19 +71,37 @@ def dry_run(connection: Connection, which: Which, settings: Settings, now: datet
         "matching": meant,
         "tried": len(done.marks),
         "busy": len(done.busy),
+        "after": envelopes[-1].id if len(envelopes) == EVENTS_MAX else None,
         "events": _events(envelopes, done),
-        **_differences(before, after),
+        **_differences(before, changed),
     }
 
 
-def _claim(connection: Connection, which: Which) -> list[Envelope]:
+def merged(one: Json, following: Json) -> Json:
+    """Two portions' answers as one. Each was tried on the books as they are, without what the other would change."""
+    kinds = ("events", "commissions", "products", "transactions")
+    lists = {kind: [*one[kind], *following[kind]] for kind in kinds}
+    sums: dict[tuple[str, str], int] = {}
+    for total in (*one["totals"], *following["totals"]):
+        _add(sums, total["partner_key"], total["currency"], total["amount"])
+    return {
+        **following,
+        "tried": one["tried"] + following["tried"],
+        "busy": one["busy"] + following["busy"],
+        **{kind: rows[:SHOWN_MAX] for kind, rows in lists.items()},
+        "more": one["more"] or following["more"] or any(len(rows) > SHOWN_MAX for rows in lists.values()),
+        "totals": _listed(sums),
+    }
+
+
+def _claim(connection: Connection, which: Which, after: int) -> list[Envelope]:
     if which.names_nothing():
         return []
     rows = fetch(
         connection,
         f"""
         with meant as (
-            select id from inbox where {which.condition()} and claimed_by is null
+            select id from inbox where {which.condition()} and inbox.id > :after and claimed_by is null
             order by id limit :events_max for update skip locked
         )
         update inbox set state = 'received', attempts = 1, finished_at = null, claimed_by = pg_backend_pid(),
@@ -93,6 +111,7 @@ def _claim(connection: Connection, which: Which) -> list[Envelope]:
             body_bytes
         """,
         **which.parameters(),
+        after=after,
         events_max=EVENTS_MAX,
         lease=LEASE,
     )
@@ -277,9 +296,16 @@ def _totals(commissions: Sequence[Json]) -> list[Json]:
     """By how much each partner's commissions would change."""
     sums: dict[tuple[str, str], int] = {}
     for row in commissions:
-        by = ((row["after"] or {}).get("amount", 0)) - ((row["before"] or {}).get("amount", 0))
-        place = (row["partner_key"], row["currency"])
-        sums[place] = sums.get(place, 0) + by
+        by = (row["after"] or {}).get("amount", 0) - (row["before"] or {}).get("amount", 0)
+        _add(sums, row["partner_key"], row["currency"], by)
+    return _listed(sums)
+
+
+def _add(sums: dict[tuple[str, str], int], partner_key: str, currency: str, amount: int) -> None:
+    sums[partner_key, currency] = sums.get((partner_key, currency), 0) + amount
+
+
+def _listed(sums: dict[tuple[str, str], int]) -> list[Json]:
     return [
         {"partner_key": partner, "currency": currency, "amount": amount}
         for (partner, currency), amount in sorted(sums.items())

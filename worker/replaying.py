@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection, Engine
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from domain.errors import Missing
 from infra.audit import record_change
 from infra.clock import system_clock
-from infra.dry_runs import dry_run
+from infra.dry_runs import dry_run, merged
 from infra.replays import Audit, Changed, Which, checked_reason, ignore, matching, replay
 from infra.reports import event_named
 from infra.settings import load_settings
@@ -53,8 +53,7 @@ def number_of(engine: Engine, name: str | None) -> int | None:
 def replay_events(engine: Engine, which: Which, *, dry: bool, as_json: bool) -> None:
     """Make them due again, or say what that would change."""
     if dry:
-        with unit_of_work_on(engine) as connection:
-            found = dry_run(connection, which, load_settings(), system_clock())
+        found = _try(engine, which)
         print_found(found, as_json, lambda: showing_inbox.dry_run(out(), found))
         return
     _in_portions(
@@ -64,6 +63,21 @@ def replay_events(engine: Engine, which: Which, *, dry: bool, as_json: bool) -> 
         "due again",
         as_json=as_json,
     )
+
+
+def _try(engine: Engine, which: Which) -> dict[str, Any]:
+    """A dry run of however many events, portion after portion, each taken back before the next."""
+    settings, after = load_settings(), 0
+    whole: dict[str, Any] | None = None
+    with progress("Trying events") as told:
+        while True:
+            with unit_of_work_on(engine) as connection:
+                found = dry_run(connection, which, settings, system_clock(), after=after)
+            whole = found if whole is None else merged(whole, found)
+            told(whole["tried"] + whole["busy"], whole["matching"])
+            if found["after"] is None:
+                return whole
+            after = found["after"]
 
 
 def ignore_events(engine: Engine, which: Which, reason: str, *, as_json: bool) -> None:

@@ -24,6 +24,19 @@ from infra.partner_sight import COMMISSIONS, CustomerView, Sight
 
 router = member_routes("/partner", "partner")
 
+_OWN_PRODUCT: dict[str, Any] = {
+    "product": "Inbox",
+    "status": "active",
+    "purchased_on": "2026-01-01",
+    "key": "sub_1/prod_inbox",
+    "amount": 9900,
+    "currency": "usd",
+    "quantity": 1,
+    "partner_key": "ada",
+    "member_key": None,
+    "purchased_at": 1767225600000,
+}
+
 _NO_SUCH_CUSTOMER = "you have no customer of this key"
 
 
@@ -111,24 +124,7 @@ class OtherProduct(BaseModel):
 class OwnProduct(OtherProduct):
     """A product that the partner sold."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "product": "Inbox",
-                    "status": "active",
-                    "purchased_on": "2026-01-01",
-                    "key": "sub_1/prod_inbox",
-                    "amount": 9900,
-                    "currency": "usd",
-                    "quantity": 1,
-                    "partner_key": "ada",
-                    "member_key": None,
-                    "purchased_at": 1767225600000,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_OWN_PRODUCT]})
 
     key: str
     amount: int | None
@@ -147,18 +143,7 @@ class Products(BaseModel):
             "examples": [
                 {
                     "items": [
-                        {
-                            "product": "Inbox",
-                            "status": "active",
-                            "purchased_on": "2026-01-01",
-                            "key": "sub_1/prod_inbox",
-                            "amount": 9900,
-                            "currency": "usd",
-                            "quantity": 1,
-                            "partner_key": "ada",
-                            "member_key": None,
-                            "purchased_at": 1767225600000,
-                        },
+                        _OWN_PRODUCT,
                         {"product": "Live Chat", "status": "churned", "purchased_on": "2025-11-20"},
                     ],
                     "has_more": False,

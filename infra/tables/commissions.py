@@ -73,6 +73,7 @@ commissions = Table(
     Index("commissions_scheduled", "due_at", "key", postgresql_where=text("state = 'scheduled'")),
     Index("commissions_pending", "earned_at", "key", postgresql_where=text("state = 'pending'")),
     Index("commissions_by_subject", "subject", postgresql_where=text("subject is not null")),
+    Index("commissions_by_time", "created_at", "key"),
     Index("commissions_by_partner", "partner_key", "created_at"),
     Index("commissions_by_customer", "customer", "created_at"),
 )

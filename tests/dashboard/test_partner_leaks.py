@@ -185,7 +185,7 @@ def test_the_same_statements_run_for_anothers_customer_and_for_none(town: Stage)
 
 
 def test_a_view_stays_the_same_whatever_the_other_side_does(ada: Api, api: Api, town: Stage) -> None:
-    """bob renamed, regrouped, repriced, paid, with more customers and payments: not a byte of ada's answers moves."""
+    """Not a byte of ada's answers moves when bob is renamed, regrouped, repriced, declined, and gains customers."""
     walk = [(path, query) for path, query in _walk(ada, town) if CANARY not in str((path, query))]
     before = [_asked(ada, path, query) for path, query in walk]
     api.patch(f"/partnerships/{BOB}", {"name": "Robert", "group": "other", "tags": []})
@@ -210,7 +210,7 @@ def test_a_view_stays_the_same_whatever_the_other_side_does(ada: Api, api: Api, 
 
 
 def test_a_partner_sees_what_is_theirs(ada: Api, bob: Api, town: Stage) -> None:
-    """ada's offers, commission, customer and every product of hers; bob's own side shows him his."""
+    """The offers, commission and customer that are ada's, and every product of acme's; bob sees his own side of it."""
     assert [offer["description"] for offer in ada.get("/partner/offers")["items"]] == ["10 % of everything"]
     assert len(bob.get("/partner/offers")["items"]) == 2
     (reward,) = ada.get("/partner/rewards")["items"]

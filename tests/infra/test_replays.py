@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from domain.errors import Conflict, Missing, Rejected, TryLater
 from infra import replays
 from infra.audit import record_change
-from infra.dry_runs import dry_run
+from infra.dry_runs import dry_run, merged
 from infra.inbox import InboxState, claim
 from infra.locks import lock_customers
 from infra.providers.stripe import example_events as stripe
@@ -76,9 +76,9 @@ def _audit(connection: Any) -> replays.Audit:
     return write
 
 
-def _dry_run(stage: Stage, which: Which) -> dict[str, Any]:
+def _dry_run(stage: Stage, which: Which, after: int = 0) -> dict[str, Any]:
     with unit_of_work_on(stage.engine) as connection:
-        return dry_run(connection, which, stage.settings, NOW)
+        return dry_run(connection, which, stage.settings, NOW, after=after)
 
 
 # Replay.
@@ -296,8 +296,14 @@ def test_a_dry_run_does_not_wait_for_a_busy_customer(stage: Stage) -> None:
 
 
 def test_a_dry_run_is_bounded(stage: Stage) -> None:
-    """It counts all that are meant, and tries the first two hundred."""
+    """It counts all that are meant, tries two hundred, and says where to go on; the portions add up."""
     stage.store([_paid(f"in_{number}", 100 + number) for number in range(100, 310)])
     found = _dry_run(stage, Which(event_type="invoice.paid", state=InboxState.RECEIVED))
     assert (found["matching"], found["tried"]) == (210, 200)
     assert len(found["commissions"]) == 200
+    rest = _dry_run(stage, Which(event_type="invoice.paid", state=InboxState.RECEIVED), after=found["after"])
+    assert (rest["tried"], rest["after"], rest["more"]) == (10, None, False)
+    whole = merged(found, rest)
+    assert (whole["tried"], len(whole["commissions"]), whole["after"], whole["more"]) == (210, 210, None, False)
+    amount = found["totals"][0]["amount"] + rest["totals"][0]["amount"]
+    assert whole["totals"] == [{"partner_key": "ada", "currency": "usd", "amount": amount}]
