@@ -68,9 +68,12 @@ class Which:
         }
 
 
+#: What a dead letter is grouped by, though nobody had said.
+_GROUP = "coalesce(inbox.fingerprint, inbox.provider || ' ' || inbox.event_type)"
+
 _CONDITIONS = {
     "id": "inbox.id = :id",
-    "fingerprint": "inbox.fingerprint = :fingerprint",
+    "fingerprint": f"inbox.fingerprint = :fingerprint or inbox.state = 'dead' and {_GROUP} = :fingerprint",
     "provider": "inbox.provider = :provider",
     "event_type": "inbox.event_type = :event_type",
     "state": "inbox.state = :state",
@@ -200,13 +203,13 @@ def _changed(rows: list[int], count: int) -> Changed:
 # Dead letters.
 
 #: Groups as rows, for whoever pages through them.
-DEAD_GROUPS = """
+DEAD_GROUPS = f"""
     select g.fingerprint as key, g.fingerprint, e.provider, e.event_type, g.count, g.first_seen_at, g.last_seen_at,
         g.last_seen_at as created_at, e.id as example_id, e.reason
     from (
-        select fingerprint, count(*) as count, min(received_at) as first_seen_at, max(received_at) as last_seen_at,
-            max(id) as example_id
-        from inbox where state = 'dead' group by fingerprint
+        select {_GROUP} as fingerprint, count(*) as count, min(received_at) as first_seen_at,
+            max(received_at) as last_seen_at, max(id) as example_id
+        from inbox where state = 'dead' group by 1
     ) g join inbox e on e.id = g.example_id
 """
 

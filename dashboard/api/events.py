@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.answers import Answer, Items, answered
@@ -18,6 +18,7 @@ from infra.reports import event_of, events_page
 router = manager_routes("/events", "operating")
 
 ID_MAX = 2**63 - 1
+MaybeReplay = Annotated[Replay | None, Body(examples=[{"dry_run": True}])]
 EventId = Annotated[int, Path(ge=1, le=ID_MAX, description="The event's number here.")]
 
 
@@ -128,7 +129,7 @@ def read(visit: ThisVisit, id: EventId) -> Answer[Event]:  # noqa: A002 - as the
 
 
 @router.post("/{id}/replay")
-def replay(visit: ThisVisit, id: EventId, body: Replay | None = None) -> Answer[Done]:  # noqa: A002
+def replay(visit: ThisVisit, id: EventId, body: MaybeReplay = None) -> Answer[Done]:  # noqa: A002
     """Make an event due again, with today's code; `dry_run` says what that would change."""
     _read(visit, id)
     trial = body is not None and body.dry_run

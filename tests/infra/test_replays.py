@@ -231,6 +231,15 @@ def test_dead_letters_are_grouped_by_what_killed_them(stage: Stage) -> None:
     assert found["stripe invoice.paid another"]["count"] == 1
 
 
+def test_a_dead_letter_without_a_group_is_in_one_all_the_same(stage: Stage) -> None:
+    """Somebody who buried it by hand named no group: it is listed, and replayed by what it is listed as."""
+    stage.tamper("update inbox set fingerprint = null where state = 'dead'")
+    with stage.engine.connect() as connection:
+        (group,) = dead_groups(connection)
+    assert group["fingerprint"] == "stripe invoice.paid"
+    assert _replay(stage, Which(fingerprint=group["fingerprint"])).count == 1
+
+
 # Dry run.
 
 
