@@ -18,6 +18,7 @@ from infra.shown.products import (
     shown_products,
     the_product_called,
 )
+from infra.stated.payers import our_key_of
 from infra.stated.products import change_product, state_product
 from infra.stated.telling import program_as_of_now, tell
 
@@ -139,7 +140,7 @@ class Filters(Page):
 
 
 _CONDITIONS = {
-    "customer_key": "customer_key = :customer_key or customer = :customer_key",
+    "customer_key": "customer = :customer_key",
     "provider_customer_key": "provider_customer_key = :provider_customer_key",
     "external_subscription_key": "subscription_key = :external_subscription_key",
     "status": "status = :status",
@@ -152,6 +153,8 @@ PathKey = Annotated[LongKey, Path(description="`<subscription>/<product>`, or a 
 def list_products(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[ProductItem]]:
     """List products, those of customers whom nobody has linked included."""
     asked = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
+    if "customer_key" in asked:  # resolved first, so that its index leads to the rows
+        asked["customer_key"] = our_key_of(visit.connection, asked["customer_key"])
     rows, has_more = fetch_page(
         visit.connection, SELECT, filters, conditions=[_CONDITIONS[name] for name in asked], **asked
     )

@@ -14,6 +14,7 @@ from domain.errors import Missing
 from domain.windows import epoch_ms
 from infra.rows import fetch
 from infra.shown.transactions import SELECT, ShownLine, ShownTransaction, shown_transactions
+from infra.stated.payers import our_key_of
 from infra.stated.telling import program_as_of_now, tell
 from infra.stated.transactions import state_transaction
 
@@ -131,7 +132,7 @@ class Filters(Page):
 
 
 _CONDITIONS = {
-    "customer_key": "customer_key = :customer_key or customer = :customer_key",
+    "customer_key": "customer = :customer_key",
     "provider_customer_key": "provider_customer_key = :provider_customer_key",
     "provider": "provider = :provider",
     "linked": "(customer is not null) = :linked",
@@ -142,6 +143,8 @@ _CONDITIONS = {
 def list_transactions(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[TransactionItem]]:
     """List payments, the latest paid first; `created` is when it was paid."""
     asked = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
+    if "customer_key" in asked:  # resolved first, so that its index leads to the rows
+        asked["customer_key"] = our_key_of(visit.connection, asked["customer_key"])
     rows, has_more = fetch_page(
         visit.connection, SELECT, filters, conditions=[_CONDITIONS[name] for name in asked], **asked
     )

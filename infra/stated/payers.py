@@ -92,6 +92,12 @@ def customer_called(connection: Connection, key: str) -> tuple[str, str] | None:
     return (str(rows[0].key), str(rows[0].customer_key)) if rows else None
 
 
+def our_key_of(connection: Connection, key: str) -> str:
+    """Our key of the customer with either key; an empty text, which is nobody's, where there is none."""
+    called = customer_called(connection, key)
+    return called[0] if called is not None else ""
+
+
 def is_known(connection: Connection, company_key: str) -> bool:
     """Whether there is a customer of this id of the company's."""
     return bool(fetch(connection, "select from customers where customer_key = :key", key=company_key))
