@@ -13,8 +13,10 @@ _ENTRIES = {
     "events": "event",
     "invoices": "invoice",
     "subscriptions": "subscription",
-    "credit_notes": "credit_note",
+    "customers": "customer",
 }
+#: What a list is narrowed to from a second on, which is itself left out.
+_AFTER = {"occurred_at[after]": "occurred_at", "date[after]": "date"}
 
 
 @contextmanager
@@ -34,26 +36,41 @@ def _truth(fake: FakeStripe, path: str, query: Mapping[str, str]) -> tuple[int, 
     found = next((entry for entry in held if entry["id"] == key), None)
     if found is None:
         return 404, error_body(404)
-    return 200, json.dumps({_ENTRIES[name]: _with_lines_of(found, query)}).encode()
+    return 200, json.dumps(_entry(_ENTRIES[name], _with_lines_of(found, query))).encode()
 
 
 def _page(held: list[dict[str, Any]], name: str, query: Mapping[str, str]) -> dict[str, Any]:
     """`limit` entries from `offset` on; the offset is an opaque text, as Chargebee's is."""
-    if (wanted := query.get("id[in]")) is not None:
-        held = [entry for entry in held if entry["id"] in json.loads(wanted)]
+    held = [entry for entry in held if _is_wanted(entry, query)]
     start, limit = _place(query.get("offset")), int(query.get("limit", "10"))
-    # A subscription comes with its customer beside it.
-    beside = {"customer": {"id": "beside"}} if name == "subscription" else {}
-    page: dict[str, Any] = {"list": [{name: entry, **beside} for entry in held[start : start + limit]]}
+    page: dict[str, Any] = {"list": [_entry(name, _with_lines_of(entry, {})) for entry in held[start : start + limit]]}
     if start + limit < len(held):
         page["next_offset"] = _offset(start + limit)
     return page
 
 
+def _entry(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """A subscription comes with its customer beside it."""
+    return {name: entry, **({"customer": {"id": "beside"}} if name == "subscription" else {})}
+
+
+def _is_wanted(entry: Mapping[str, Any], query: Mapping[str, str]) -> bool:
+    """By the filters that the client uses; what a test's entry does not say is let through."""
+    if (wanted := query.get("id[in]")) is not None and entry["id"] not in json.loads(wanted):
+        return False
+    status = query.get("status[is]")
+    if status is not None and entry.get("status", status) != status:
+        return False
+    if entry.get("deleted") and query.get("include_deleted") != "true":
+        return False
+    seconds = [(int(query[each]), entry.get(field)) for each, field in _AFTER.items() if each in query]
+    return all(second is None or second > after for after, second in seconds)
+
+
 def _with_lines_of(entry: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]:
     if "line_items" not in entry:
         return entry
-    start, limit = _place(query.get("line_items_offset")), int(query.get("line_items_limit", "10"))
+    start, limit = _place(query.get("line_items_offset")), int(query.get("line_items_limit", "50"))
     lines = entry["line_items"]
     more = {"line_items_next_offset": _offset(start + limit)} if start + limit < len(lines) else {}
     return {**entry, "line_items": lines[start : start + limit], **more}

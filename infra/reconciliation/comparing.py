@@ -153,6 +153,9 @@ def _subscription_books(
 
 
 def _is_younger(our: SubscriptionSeen, their: _Theirs) -> bool:
+    """By the provider's own numbers, where it has them; else by the clock."""
+    if our.source.version != their.fact.source.version:
+        return our.source.version > their.fact.source.version
     made_up = our.source.event_key.startswith(f"{MADE_UP}_")
     return not made_up and our.source.occurred_at >= their.listed_at - _BEFORE_SHOWN
 

@@ -21,7 +21,10 @@ from infra.translating import translate
 
 
 def last_seen(connection: Connection, provider: str, keys: Collection[str]) -> dict[str, SubscriptionSeen]:
-    """Per subscription the snapshot that counts: one that ended it for good, else the last in order."""
+    """Per subscription the snapshot that counts: one that ended it for good, else the last in order.
+
+    Where the provider numbers what it says, the highest number is last, whatever moment it is dated to.
+    """
     rows = fetch(
         connection,
         """
@@ -30,7 +33,7 @@ def last_seen(connection: Connection, provider: str, keys: Collection[str]) -> d
             where s.provider = :provider and s.subscription_key = wanted.key and s.effective_at = (
                 select effective_at from subscription_snapshots last
                 where last.provider = :provider and last.subscription_key = wanted.key
-                order by last.ended and last.absorbing desc, last.effective_at desc limit 1)
+                order by last.ended and last.absorbing desc, last.source_version desc, last.effective_at desc limit 1)
         ) s
         """,
         provider=provider,

@@ -5,20 +5,17 @@ run. An id that Stripe has dropped meanwhile makes it refuse the page; the list 
 """
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from domain.errors import CannotProcess
 from domain.reconcile import Kind
-from infra.providers.exact import MalformedEvent
 from infra.providers.stripe.client import API_VERSION, StripeApi, UnknownObject
 from infra.providers.stripe.envelope import read_envelope
+from infra.reconciliation.listed import decoded, moment, takeable
 from infra.reconciliation.provider import ListedEvent, ListedObject, Page
-
-log = structlog.get_logger()
 
 #: What tells of an object as it is; a subscription's end has a type of its own.
 _TYPES: Final = {
@@ -43,7 +40,7 @@ class StripeProvider:
     def list_events(self, since: datetime, after: str | None) -> Page[ListedEvent]:
         """One page of events, of every type."""
         objects, after = self._api.list_events(since, after)
-        return Page(tuple(event for event in map(_listed, objects) if event is not None), after)
+        return Page(takeable(self.name, objects, _event), after)
 
     def list_objects(self, kind: Kind, since: datetime, after: str | None) -> Page[ListedObject]:
         """One page of all subscriptions, ended ones included, or of the paid invoices made since."""
@@ -62,7 +59,7 @@ class StripeProvider:
 
     def event_of(self, kind: Kind | None, shown: ListedObject, event_key: str, at: datetime) -> ListedEvent:
         """An event of the API version that the object was fetched in."""
-        content = _decoded(shown)
+        content = decoded(shown)
         over = kind is Kind.SUBSCRIPTION and content.get("status") == _ENDED
         gone = kind is None and content.get("deleted") is True
         event = {
@@ -80,18 +77,18 @@ class StripeProvider:
 
     def holds_since(self, kind: Kind | None, shown: ListedObject) -> datetime | None:
         """When an invoice was paid, a customer made, a subscription began to be what it is, if it is served."""
-        content = _decoded(shown)
+        content = decoded(shown)
         match kind:
             case Kind.INVOICE:
                 transitions = content.get("status_transitions") or {}
-                return _moment(transitions.get("paid_at")) or _moment(content.get("created"))
+                return moment(transitions.get("paid_at")) or moment(content.get("created"))
             case Kind.SUBSCRIPTION:
                 return _served_since(content)
-        return _moment(content.get("created"))
+        return moment(content.get("created"))
 
     def net_minor(self, invoice: ListedObject) -> int:
         """`total_excluding_tax` leaves out included tax as well."""
-        content = _decoded(invoice)
+        content = decoded(invoice)
         net = content.get("total_excluding_tax")
         if net is None:
             taxes = content.get("total_taxes") or content.get("total_tax_amounts") or ()
@@ -121,20 +118,11 @@ def _served_since(content: dict[str, Any]) -> datetime | None:
     """Of a subscription in trial its start, of an active one the trial's end, else the start; else nothing tells."""
     if content.get("status") not in ("trialing", "active", "past_due"):
         return None
-    began = _moment(content.get("start_date")) or _moment(content.get("created"))
+    began = moment(content.get("start_date")) or moment(content.get("created"))
     if content["status"] == "trialing":
         return began
-    trial_end = _moment(content.get("trial_end"))
+    trial_end = moment(content.get("trial_end"))
     return max(filter(None, (began, trial_end)), default=None)
-
-
-def _listed(content: dict[str, Any]) -> ListedEvent | None:
-    """None: not an event that the receiver would take. One of them must not keep the others out."""
-    try:
-        return _event(content)
-    except MalformedEvent as error:
-        log.warning("event.unlisted", provider="stripe", reason=str(error))
-        return None
 
 
 def _event(content: dict[str, Any]) -> ListedEvent:
@@ -151,13 +139,5 @@ def _event(content: dict[str, Any]) -> ListedEvent:
     )
 
 
-def _decoded(shown: ListedObject) -> dict[str, Any]:
-    return msgspec.json.decode(shown.body, type=dict[str, Any])
-
-
 def _second(at: datetime) -> int:
     return int(at.timestamp())
-
-
-def _moment(second: object) -> datetime | None:
-    return datetime.fromtimestamp(second, UTC) if isinstance(second, int) else None

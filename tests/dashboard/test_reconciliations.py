@@ -36,7 +36,7 @@ def keyed_api(
     fake: FakeStripe,
     tmp_path: Path,
 ) -> Iterator[Api]:
-    """The API of a program that has a key for the fake, on a database of its own."""
+    """The API of a program that has a key for the fake and one for Chargebee, on a database of its own."""
     with unit_of_work_on(engine) as connection:
         key = create_api_key(connection, "tests")
     with running(
@@ -45,6 +45,8 @@ def keyed_api(
         REDIS_URL=server_addresses.redis_url,
         STRIPE_API_KEY="sk_test_" + "x" * 24,
         STRIPE_API_BASE=fake.api_base,
+        CHARGEBEE_SITE="acme-test",
+        CHARGEBEE_API_KEY="test_key",
     ) as process:
         caller = Api(process.url, (key.public_key, key.secret_key))
         yield caller
@@ -76,10 +78,19 @@ def test_a_run_is_asked_for_done_and_read(keyed_api: Api, engine: Engine, fake: 
     assert keyed_api.get("/reconciliations", provider="chargebee")["items"] == []
 
 
+def test_chargebees_books_may_be_asked_for_too(keyed_api: Api) -> None:
+    """With a site and a key, a run about Chargebee is asked for like one about Stripe."""
+    asked = keyed_api.post("/reconciliations", {"provider": "chargebee", "scope": "events"})
+    assert (asked["provider"], asked["state"]) == ("chargebee", "requested")
+    assert keyed_api.get("/reconciliations", provider="chargebee")["items"] == [asked]
+
+
 def test_what_cannot_be_done_is_refused_by_name(api: Api) -> None:
     """Without a key, with a time to come, for a provider nobody knows: each mistake names its field."""
     refused = api.post("/reconciliations", {"provider": "stripe"}, status=400)
     assert [(each["field"], "STRIPE_API_KEY" in each["message"]) for each in refused["errors"]] == [("provider", True)]
+    refused = api.post("/reconciliations", {"provider": "chargebee"}, status=400)
+    assert "CHARGEBEE_SITE and CHARGEBEE_API_KEY" in refused["errors"][0]["message"]
     refused = api.post("/reconciliations", {"provider": "paypal", "dry_run": "yes", "since": -1}, status=400)
     assert sorted(each["field"] for each in refused["errors"]) == ["dry_run", "provider", "since"]
     assert api.get("/reconciliations") == {"items": [], "has_more": False}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine
 
@@ -16,6 +16,7 @@ from infra.reconciliation.runs import list_runs, request
 from infra.reconciliation.stripe_provider import StripeProvider
 from infra.unit_of_work import unit_of_work_on
 from tests.builders import item, line, stripe_events
+from tests.chargebee_site import ChargebeeSite
 from tests.conftest import new_database
 from tests.fake_stripe import FakeStripe
 from tests.stage import Stage
@@ -27,24 +28,28 @@ DAY = timedelta(days=1)
 STEPS_MAX = 500
 
 
+AccountT = TypeVar("AccountT", StripeAccount, ChargebeeSite)
+
+
 @dataclass
-class Scene:
+class SceneOf(Generic[AccountT]):
     """Both sides, and what time it is."""
 
     stage: Stage
-    account: StripeAccount
+    account: AccountT
     reconciler: Reconciler
     now: datetime = TODAY
+    provider: str = "stripe"
 
     @property
     def fake(self) -> FakeStripe:
-        """Stripe over HTTP."""
+        """The provider over HTTP."""
         return self.account.fake
 
     def request(self, **asked: Any) -> int:
         """Ask for a run."""
         with self.stage.engine.begin() as connection:
-            return request(connection, "stripe", self.now, **{"requested_by": "cli", **asked})
+            return request(connection, self.provider, self.now, **{"requested_by": "cli", **asked})
 
     def steps(self) -> None:
         """Work on what is due now, and on what is in the inbox."""
@@ -72,6 +77,9 @@ class Scene:
     def state(self) -> Fingerprint:
         """All that the API shows, as a hash."""
         return state_of(self.stage)
+
+
+Scene = SceneOf[StripeAccount]
 
 
 def state_of(stage: Stage) -> Fingerprint:

@@ -23,11 +23,11 @@ from tests.stage import Stage
 _KILLS_MAX = 40
 
 
-def work_on(engine: Engine, fake: FakeStripe, crashpoint: str | None) -> int:
+def work_on(engine: Engine, fake: FakeStripe, crashpoint: str | None, provider: str = "stripe") -> int:
     """Work on what is open in a process of its own; its exit code."""
     url = engine.url.render_as_string(hide_password=False)
     environment = {"PATH": os.defpath, **({"CRASHPOINT": crashpoint} if crashpoint else {})}
-    command = (sys.executable, "-m", "tests.reconciliation.stepping", url, fake.api_base)
+    command = (sys.executable, "-m", "tests.reconciliation.stepping", url, provider, fake.api_base)
     done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, timeout=100, check=False)
     assert done.returncode in (0, KILLED_EXIT_CODE), done.stderr.decode()
     return done.returncode

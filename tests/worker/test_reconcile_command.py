@@ -7,7 +7,11 @@ import pytest
 from sqlalchemy import Engine
 
 from infra.clock import system_clock
+from tests.chargebee_site import ChargebeeSite
+from tests.fake_chargebee import fake_chargebee
 from tests.fake_stripe import FakeStripe, Trouble, fake_stripe
+from tests.reconciliation import chargebee_scene
+from tests.reconciliation.chargebee_scene import catalogue
 from tests.reconciliation.scene import DAY, bought, paid, set_up
 from tests.stage import Stage
 from tests.stripe_account import StripeAccount
@@ -93,10 +97,34 @@ def test_wrong_usage_is_told(reconcile: Reconcile, arguments: tuple[str, ...], c
     assert says in answer.err
 
 
-def test_without_a_key_it_says_which_setting(attribution: Attribution) -> None:
-    """Nobody's books can be read without an API key: the setting is named."""
-    answer = attribution("reconcile", "stripe")
-    assert (answer.code, "STRIPE_API_KEY" in answer.err) == (2, True)
+@pytest.mark.parametrize(
+    ("provider", "settings", "says"),
+    [
+        ("stripe", {}, "set STRIPE_API_KEY"),
+        ("chargebee", {}, "set CHARGEBEE_SITE and CHARGEBEE_API_KEY"),
+        ("chargebee", {"CHARGEBEE_SITE": "acme"}, "set CHARGEBEE_API_KEY"),
+        ("chargebee", {"CHARGEBEE_API_KEY": "test_key"}, "set CHARGEBEE_SITE"),
+    ],
+)
+def test_without_a_key_it_says_which_setting(
+    attribution: Attribution, provider: str, settings: dict[str, str], says: str
+) -> None:
+    """Nobody's books can be read without an API key: what is not set is named, and what is set is not."""
+    answer = attribution("reconcile", provider, **settings)
+    assert (answer.code, answer.err.rstrip().endswith(says)) == (2, True), answer.err
+
+
+def test_chargebees_books_are_read_with_a_site_and_a_key(attribution: Attribution, engine: Engine) -> None:
+    """With both set, what Chargebee has and we lack is stored and said."""
+    stage, yesterday = set_up(engine), system_clock() - DAY
+    with fake_chargebee() as fake:
+        ChargebeeSite(fake).happens(*catalogue(yesterday), *chargebee_scene.bought(1, yesterday))
+        key = {"CHARGEBEE_API_KEY": "test_key", "CHARGEBEE_API_BASE": fake.api_base, "CHARGEBEE_REQUESTS_PER_S": "100"}
+        answer = attribution("reconcile", "chargebee", **key)
+    assert answer.code == 0, answer.err
+    assert "4 events listed, 4 were missing and are stored" in answer.out
+    assert "148.00 USD paid at the provider, 148.00 USD here" in answer.out
+    assert [row[1] for row in stage.commissions()] == ["chargebee:inv_1"]
 
 
 def test_a_provider_that_stays_silent_is_left_to_the_worker(

@@ -6,9 +6,9 @@ Nothing here waits long: what Chargebee cannot answer now is TryLater, and the i
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import tenacity
@@ -19,22 +19,22 @@ from infra.pace import Pace
 from infra.providers.chargebee.keys import could_be_key
 
 _PAGE_LIMIT: Final = 100
-#: As many objects as any list that is read in one go may have.
-_OBJECTS_MAX: Final = 1_000_000
+#: As many lines as any invoice may have.
+_LINES_MAX: Final = 1_000_000
 #: Longer than that a quick retry does not wait, even if Chargebee says so.
 _WAIT_S_MAX: Final = 5.0
 
 RawObject = dict[str, Any]
+#: The objects of one page, and the offset at which the next one begins; None: it was the last.
+ListPage = tuple[list[RawObject], str | None]
+#: What can be fetched by its id.
+Name = Literal["customer", "invoice", "subscription"]
 #: (type, occurred at)
 KnownEvent = tuple[str, datetime]
 
 
 class _Busy(TryLater):
-    """Chargebee will not answer now; `wait_s` is how long it said to wait, if it did."""
-
-    def __init__(self, message: str, wait_s: float | None = None) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
+    """Chargebee will not answer now; `again_after_s` is how long it said to wait, if it did."""
 
 
 class ChargebeeApi:
@@ -88,7 +88,7 @@ class ChargebeeApi:
         found: dict[str, KnownEvent] = {}
         for start in range(0, len(wanted), _PAGE_LIMIT):
             params = {"id": {"in": json.dumps(wanted[start : start + _PAGE_LIMIT])}}
-            listed = self._pages("event", self._client.Event.list, params)
+            listed, _ = self._page("event", self._client.Event.list, params)
             found |= {event["id"]: _known(event) for event in listed if "id" in event}
         return found
 
@@ -101,7 +101,7 @@ class ChargebeeApi:
         key = _checked(invoice_key)
         lines: list[RawObject] = []
         params: RawObject = {"line_items_limit": _PAGE_LIMIT}
-        while len(lines) < _OBJECTS_MAX:
+        while len(lines) < _LINES_MAX:
             page_params = dict(params)
             answer = self._ask(f"invoices/{key}", lambda: self._client.Invoice.retrieve(key, page_params))  # noqa: B023
             invoice = _raw(answer.invoice)
@@ -114,48 +114,41 @@ class ChargebeeApi:
             params["line_items_offset"] = offset
         raise CannotProcess(f"Chargebee's list of the lines of invoices/{key} has no end")
 
-    def list_events(
-        self, since: datetime, types: Sequence[str] = (), until: datetime | None = None
-    ) -> Iterator[RawObject]:
-        """Events of `since` and later (and before `until`), oldest first; streamed by page.
+    def fetch(self, name: Name, key: str) -> RawObject | None:
+        """An object by its id, as it is now; None where Chargebee has none by that id, or has deleted it."""
+        checked = _checked(key)
+        operations = {
+            "customer": self._client.Customer,
+            "invoice": self._client.Invoice,
+            "subscription": self._client.Subscription,
+        }
+        answer = self._ask(f"{name}s/{checked}", lambda: operations[name].retrieve(checked), missing_is_none=True)
+        return None if answer is None else _raw(getattr(answer, name, None))
+
+    def list_events(self, since: datetime, after: str | None = None) -> ListPage:
+        """Events of `since` and later, oldest first, from the offset `after` on.
 
         Chargebee keeps them for 90 days, and renders each as its webhook got it.
         """
-        params = {**_from("occurred_at", since, until), **({"event_type": {"in": json.dumps(types)}} if types else {})}
-        return self._pages("event", self._client.Event.list, params)
+        return self._page("event", self._client.Event.list, _from("occurred_at", since), after)
 
-    def list_invoices(self, since: datetime, status: str | None = "paid") -> Iterator[RawObject]:
-        """Invoices dated `since` and later, oldest first; of one `status` unless it is None."""
-        params = {**_from("date", since), **({"status": {"is": status}} if status else {})}
-        return self._pages("invoice", self._client.Invoice.list, params)
+    def list_invoices(self, since: datetime, after: str | None = None) -> ListPage:
+        """Paid invoices dated `since` and later, oldest first, from the offset `after` on."""
+        params = {**_from("date", since), "status": {"is": "paid"}}
+        return self._page("invoice", self._client.Invoice.list, params, after)
 
-    def list_subscriptions(self, since: datetime | None = None, status: str = "all") -> Iterator[RawObject]:
-        """Subscriptions made from `since` on (or ever), oldest first; ended ones too unless `status` says otherwise."""
-        params = _from("created_at", since) if since else {"sort_by": {"asc": "created_at"}}
-        narrowed = {} if status == "all" else {"status": {"is": status}}
-        return self._pages("subscription", self._client.Subscription.list, {**params, **narrowed})
-
-    def list_credit_notes(self, since: datetime) -> Iterator[RawObject]:
-        """Credit notes dated `since` and later, oldest first."""
-        return self._pages("credit_note", self._client.CreditNote.list, _from("date", since))
+    def list_subscriptions(self, after: str | None = None) -> ListPage:
+        """All subscriptions, ended and deleted ones too, oldest first, from the offset `after` on."""
+        params = {"include_deleted": "true", "sort_by": {"asc": "created_at"}}
+        return self._page("subscription", self._client.Subscription.list, params, after)
 
     def close(self) -> None:
         """Nothing is kept open between two requests."""
 
-    def _pages(self, name: str, ask: Callable[[Any], Any], params: RawObject) -> Iterator[RawObject]:
-        """A page in memory at a time; it ends at `_OBJECTS_MAX`, whatever Chargebee says."""
-        count = 0
-        params = {**params, "limit": _PAGE_LIMIT}
-        while count < _OBJECTS_MAX:
-            page_params = dict(params)
-            answer = self._ask(f"{name}s", lambda: ask(page_params))  # noqa: B023
-            found = [_raw(getattr(entry, name)) for entry in answer.list]
-            yield from found
-            count += len(found)
-            if not (offset := answer.next_offset):
-                return
-            params["offset"] = offset
-        raise CannotProcess(f"Chargebee's list of {name}s has no end: {count} objects and more")
+    def _page(self, name: str, ask: Callable[[Any], Any], params: RawObject, after: str | None = None) -> ListPage:
+        page_params = {**params, "limit": _PAGE_LIMIT, **({"offset": after} if after else {})}
+        answer = self._ask(f"{name}s", lambda: ask(page_params))
+        return [_raw(getattr(entry, name, None)) for entry in answer.list], answer.next_offset or None
 
     def _ask(self, path: str, ask: Callable[[], Any], *, missing_is_none: bool = False) -> Any:
         return self._retrying(self._once, path, ask, missing_is_none=missing_is_none)
@@ -186,7 +179,7 @@ class _AsTold(tenacity.wait.wait_base):
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        told_s = error.wait_s if isinstance(error, _Busy) else None
+        told_s = error.again_after_s if isinstance(error, _Busy) else None
         return float(self._otherwise(retry_state)) if told_s is None else told_s
 
 
@@ -196,13 +189,9 @@ def _checked(key: str) -> str:
     return key
 
 
-def _from(field: str, since: datetime, until: datetime | None = None) -> RawObject:
-    """Chargebee's filter is on whole seconds and leaves out both ends."""
-    after = str(int(since.timestamp()) - 1)
-    if until is None:
-        return {field: {"after": after}, "sort_by": {"asc": field}}
-    between = json.dumps([int(since.timestamp()), int(until.timestamp()) - 1])
-    return {field: {"between": between}, "sort_by": {"asc": field}}
+def _from(field: str, since: datetime) -> RawObject:
+    """From that whole second on: Chargebee's filter leaves its end out. The oldest first."""
+    return {field: {"after": str(int(since.timestamp()) - 1)}, "sort_by": {"asc": field}}
 
 
 def _known(event: RawObject) -> KnownEvent:
@@ -213,7 +202,7 @@ def _known(event: RawObject) -> KnownEvent:
 
 
 def _raw(model: Any) -> RawObject:
-    found: object = model.raw_data
+    found: object = getattr(model, "raw_data", None)
     if not isinstance(found, dict):
         raise CannotProcess("Chargebee answered with something other than an object")
     return found
@@ -225,14 +214,16 @@ def _sorted_out(error: APIError, path: str) -> TryLater | CannotProcess:
     if status in (401, 403):
         return TryLater(f"Chargebee refused CHARGEBEE_API_KEY for {path}")
     if status == 429:
-        wait_s = _retry_after(error)
+        after_s = _retry_after(error)
         message = f"Chargebee asked to slow down at {path}"
-        return TryLater(message) if wait_s is not None and wait_s > _WAIT_S_MAX else _Busy(message, wait_s)
+        soon = after_s is None or after_s <= _WAIT_S_MAX
+        return _Busy(message, after_s) if soon else TryLater(message, after_s)
     if status >= 500 or status in (408, 409, 425):
         return _Busy(f"Chargebee failed at {path} with status {status}")
     return CannotProcess(f"Chargebee refused {path} with status {status}")
 
 
-def _retry_after(error: APIError) -> float | None:
+def _retry_after(error: APIError) -> int | None:
+    """In whole seconds, as far as it is a number, and no more than an hour."""
     told = (error.http_headers or {}).get("retry-after", "")
-    return float(told) if re.fullmatch(r"[0-9]{1,6}", told) else None
+    return min(int(told), 3600) if re.fullmatch(r"[0-9]{1,6}", told) else None

@@ -1,0 +1,334 @@
+"""Chargebee's books beside ours: gaps filled from its event list, and objects that tell what no event did."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from domain.windows import epoch_ms
+from infra.clock import system_clock
+from infra.crashpoint import KILLED_EXIT_CODE
+from infra.reconciliation.runs import request
+from tests import chargebee_events as chargebee
+from tests.chargebee_site import ChargebeeSite
+from tests.fake_chargebee import fake_chargebee
+from tests.fake_stripe import FakeStripe, Trouble
+from tests.reconciliation.chargebee_scene import (
+    CHAT,
+    INBOX,
+    Scene,
+    bought,
+    cancelled,
+    catalogue,
+    customer,
+    invoice,
+    paid,
+    scene_on,
+    subscription,
+)
+from tests.reconciliation.scene import DAY, TODAY, program, set_up, state_of
+from tests.reconciliation.test_crashes import work_on
+
+HOUR = timedelta(hours=1)
+_STORED = "select event_key, state from inbox where provider = 'chargebee' order by 1"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeStripe]:
+    """A Chargebee over HTTP."""
+    with fake_chargebee() as running:
+        yield running
+
+
+@pytest.fixture
+def scene(engine: Engine, fake: FakeStripe) -> Scene:
+    """Nothing has happened yet."""
+    return scene_on(set_up(engine), ChargebeeSite(fake))
+
+
+def dark_for_four_days(scene: Scene) -> None:
+    """Some of it was delivered, what happened in the last four days was not."""
+    scene.account.happens(*catalogue(TODAY - 20 * DAY))
+    for number in range(1, 5):
+        scene.account.happens(*bought(number, TODAY - 10 * DAY + number * HOUR))
+    delivered = scene.account.without(())
+    scene.account.happens(*bought(5, TODAY - 3 * DAY), paid("inv_99", 2, TODAY - DAY))
+    scene.account.happens(cancelled(1, TODAY - 2 * DAY, TODAY - 10 * DAY))
+    scene.stage.play(delivered)
+
+
+def test_an_endpoint_dark_for_four_days_ends_where_delivery_would_have(
+    scene: Scene, server_url: str, template_database: str
+) -> None:
+    """Reconciled, the state has the very hash that it has where every webhook came; nothing else had to be repaired."""
+    dark_for_four_days(scene)
+    with program(server_url, template_database) as other:
+        other.play(scene.account.without(()))
+        assert state_of(other) != scene.state()
+        run = scene.run()
+        assert run["state"] == "finished"
+        assert scene.state() == state_of(other)
+    report = run["report"]
+    assert (report["events"]["listed"], report["events"]["missing"], report["events"]["lost"]) == (18, 5, None)
+    for kind in ("subscriptions", "invoices"):
+        found = report[kind]
+        counts = [found[name] for name in ("missing", "extra", "different", "repaired", "unexplained")]
+        assert counts == [0] * 5, kind
+    (money,) = report["money"]
+    assert (money["provider"], money["ours"], report["ties_out"]) == (6 * 14800, 6 * 14800, True)
+    assert money["buckets"] == [
+        {"bucket": "commissioned", "reason": None, "lines": 6, "amount": 6 * 9900},
+        {"bucket": "excluded", "reason": "no trigger fired on it", "lines": 6, "amount": 6 * 4900},
+    ]
+
+
+def test_what_a_webhook_brings_later_is_a_duplicate(scene: Scene) -> None:
+    """An event that the list brought is the inbox row that the webhook would have made, and is believed as it is."""
+    events = scene.account.happens(*bought(1, TODAY - DAY))
+    scene.run(scope="events")
+    columns = "event_key, event_type, account, livemode, api_version, occurred_at, state, secret_fingerprint"
+    listed = scene.stage.ask(f"select {columns} from inbox where provider = 'chargebee' order by event_key")
+    assert listed == sorted(
+        (event["id"], event["event_type"], None, None, "v2", TODAY - DAY, "processed", None) for event in events
+    )
+    scene.stage.store(events)
+    assert scene.stage.ask("select count(*) from inbox where provider = 'chargebee'") == [(3,)]
+
+
+def test_the_watermark_moves_with_the_last_page_and_looks_back_an_hour(scene: Scene) -> None:
+    """A list that breaks off moves no watermark; the next run lists again what happened in the hour before the last."""
+    for number in range(1, 60):
+        scene.account.happens(*bought(number, TODAY - DAY + number * timedelta(minutes=1)))
+    scene.request(scope="events")
+    scene.fake.troubles += [Trouble(), Trouble(500)]
+    scene.steps()
+    scene.steps()
+    assert scene.stage.ask("select count(*) from inbox where provider = 'chargebee'") == [(100,)]
+    assert scene.stage.ask("select provider from watermarks") == []
+    scene.now += HOUR
+    scene.steps()
+    assert scene.stage.ask("select provider, listed_until from watermarks") == [("chargebee", TODAY)]
+    assert scene.stage.ask("select count(*) from inbox where provider = 'chargebee'") == [(3 * 59,)]
+    scene.steps()
+    scene.account.happens(*bought(60, TODAY - timedelta(minutes=59)))
+    report = scene.run(scope="events")["report"]
+    assert (report["events"]["listed"], report["events"]["missing"]) == (3, 3)
+
+
+def test_events_from_90_days_ago_on_are_listed(scene: Scene) -> None:
+    """The first list goes back as far as Chargebee keeps events."""
+    scene.account.happens(*bought(1, TODAY - 91 * DAY), *bought(2, TODAY - 89 * DAY))
+    scene.account.forget_events(TODAY.timestamp())
+    report = scene.run(scope="events")["report"]
+    assert report["window"]["since"] == epoch_ms(TODAY - 90 * DAY + HOUR)
+    assert report["events"]["missing"] == 3
+
+
+def test_what_no_event_tells_the_objects_do(scene: Scene) -> None:
+    """Beyond the event list subscriptions, paid invoices and whose they are come from objects, dated as they say."""
+    long_ago = TODAY - 120 * DAY
+    scene.account.happens(*catalogue(TODAY - DAY), *bought(1, long_ago), *bought(2, long_ago))
+    scene.account.shows(invoice("inv_11", 1, TODAY - 2 * DAY))
+    scene.account.happens(cancelled(2, long_ago + DAY, long_ago))
+    scene.account.forget_events(TODAY.timestamp())
+    report = scene.run(since=TODAY - 150 * DAY)["report"]
+    assert report["events"]["missing_by_type"] == {"item_price_created": 1}
+    assert report["subscriptions"]["keys"]["repaired"] == ["sub_1", "sub_2"]
+    assert report["invoices"]["keys"]["repaired"] == ["inv_1", "inv_11", "inv_2"]
+    assert (report["subscriptions"]["unexplained"], report["invoices"]["unexplained"], report["ties_out"]) == (
+        0,
+        0,
+        True,
+    )
+    made = scene.stage.ask("select event_key, event_type from inbox where provider = 'chargebee' order by 2, 1")
+    assert [kind for _, kind in made] == [
+        "customer_changed", "customer_changed", "invoice_updated", "invoice_updated", "invoice_updated",
+        "item_price_created", "subscription_cancelled", "subscription_changed",
+    ]  # fmt: skip
+    assert all(key.startswith("rec_") for key, kind in made if kind != "item_price_created")
+    assert {row[0] for row in scene.stage.ask("select purchased_at from products")} == {long_ago}
+    assert scene.stage.products() == {
+        f"sub_1/{CHAT}": "active", f"sub_1/{INBOX}": "active", f"sub_2/{CHAT}": "churned", f"sub_2/{INBOX}": "churned",
+    }  # fmt: skip
+    assert [row[1:4] for row in scene.stage.commissions()] == [
+        ("chargebee:inv_1", f"sub_1/{INBOX}", "grace"),
+        ("chargebee:inv_11", f"sub_1/{INBOX}", "grace"),
+        ("chargebee:inv_2", f"sub_2/{INBOX}", "ada"),
+    ]
+    before = (scene.state(), scene.stage.ask(_STORED))
+    scene.now += DAY
+    again = scene.run(since=TODAY - 150 * DAY)["report"]
+    assert (again["subscriptions"]["different"], again["invoices"]["repaired"]) == (0, 0)
+    assert (scene.state(), scene.stage.ask(_STORED)) == before
+
+
+def test_both_sides_name_what_is_sold_by_its_item_price(scene: Scene) -> None:
+    """That the book knows the item and Chargebee names a price of it makes no difference between the two sides."""
+    scene.stage.play(scene.account.happens(*catalogue(TODAY - 9 * DAY), *bought(1, TODAY - 8 * DAY)))
+    items = [chargebee.ItemExample(INBOX, 29700, quantity=3), chargebee.ItemExample("surveys-USD", 3900, kind="addon")]
+    changed = chargebee.subscription(
+        "sub_1", "cust_1", items, at=TODAY - DAY, status="non_renewing",
+        created_at=chargebee.second(TODAY - 8 * DAY), activated_at=chargebee.second(TODAY - 8 * DAY),
+    )  # fmt: skip
+    scene.account.shows(changed)
+    report = scene.run()["report"]
+    differences = {each["field"]: (each["provider"], each["ours"]) for each in report["subscriptions"]["differences"]}
+    assert differences == {
+        f"items[{CHAT}].amount": (None, 4900),
+        f"items[{CHAT}].prices": (None, CHAT),
+        f"items[{CHAT}].quantity": (None, 1),
+        f"items[{INBOX}].amount": (29700, 9900),
+        f"items[{INBOX}].quantity": (3, 1),
+        "items[surveys-USD].amount": (3900, None),
+        "items[surveys-USD].prices": ("surveys-USD", None),
+        "items[surveys-USD].quantity": (1, None),
+        "provider_status": ("non_renewing", "active"),
+    }
+    assert report["subscriptions"]["keys"]["repaired"] == ["sub_1"]
+    assert scene.stage.products() == {
+        f"sub_1/{CHAT}": "churned", f"sub_1/{INBOX}": "active", "sub_1/surveys-USD": "active",
+    }  # fmt: skip
+    changed_at = scene.stage.ask("select effective_at from product_history where status = 'churned'")
+    assert changed_at == [(TODAY - DAY,)]
+    assert len(scene.stage.commissions()) == 1
+
+
+def test_the_higher_version_counts_whatever_moment_it_is_dated_to(scene: Scene) -> None:
+    """A cancellation dated back is what we have, and a version above the shown one is not undone by it."""
+    scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY), *bought(2, TODAY - 9 * DAY)))
+    renewed = chargebee.event(
+        "subscription_renewed", TODAY - 2 * DAY, subscription=subscription(1, TODAY - 2 * DAY, TODAY - 9 * DAY)
+    )
+    dated_back = cancelled(1, TODAY - DAY, TODAY - 9 * DAY, cancelled_at=chargebee.second(TODAY - 4 * DAY))
+    scene.stage.play(scene.account.happens(renewed, dated_back))
+    scene.stage.play([cancelled(2, TODAY + HOUR, TODAY - 9 * DAY)])  # our clock is slow; its list is a moment old
+    report = scene.run()["report"]
+    assert (report["subscriptions"]["different"], report["subscriptions"]["unexplained"]) == (0, 0)
+    assert set(scene.stage.products().values()) == {"churned"}
+
+
+def test_a_deleted_subscription_is_over(scene: Scene) -> None:
+    """Chargebee lists what was deleted, as deleted: a lost event of it is made up for."""
+    scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY)))
+    scene.account.shows(subscription(1, TODAY - DAY, TODAY - 9 * DAY, deleted=True))
+    report = scene.run()["report"]
+    assert report["subscriptions"]["keys"]["repaired"] == ["sub_1"]
+    assert set(scene.stage.products().values()) == {"churned"}
+
+
+def test_a_dry_run_says_what_it_would_store_and_stores_nothing(scene: Scene) -> None:
+    """A dry run names what the inbox lacks and what differs; the inbox and the watermark stay as they were."""
+    dark_for_four_days(scene)
+    before = (scene.state(), scene.stage.ask(_STORED))
+    report = scene.run(dry_run=True)["report"]
+    assert report["events"]["missing"] == 5
+    assert report["subscriptions"]["keys"]["unexplained"] == ["sub_1", "sub_5"]
+    assert report["invoices"]["keys"]["missing"] == ["inv_5", "inv_99"]
+    assert report["ties_out"] is False
+    assert (scene.state(), scene.stage.ask(_STORED)) == before
+    assert scene.stage.ask("select listed_until from watermarks") == []
+
+
+def test_tax_and_rounding_are_no_part_of_what_was_sold(scene: Scene) -> None:
+    """Tax that is added, tax that is included and cents that cash was rounded by: the totals tie out without them."""
+    scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY)))
+    lines = [chargebee.line(INBOX, 11900, discount=1000, tax=1900)]
+    included = {"price_type": "tax_inclusive"}
+    scene.account.shows(chargebee.invoice("in_1", "cust_1", lines, at=TODAY - DAY))
+    scene.account.shows(chargebee.invoice("in_2", "cust_1", lines, at=TODAY - DAY, **included))
+    rounded = chargebee.invoice("in_3", "cust_1", [chargebee.line(INBOX, 998)], at=TODAY - DAY)
+    scene.account.shows(rounded | {"total": 1000, "round_off_amount": 2})
+    report = scene.run()["report"]
+    assert report["invoices"]["keys"]["repaired"] == ["in_1", "in_2", "in_3"]
+    assert report["money"][0]["provider"] == 14800 + 10900 + 9000 + 998
+    assert report["ties_out"]
+
+
+def test_long_invoices_are_compared_with_all_their_lines(scene: Scene) -> None:
+    """A list shows an invoice's first lines: the others are fetched before anything is compared."""
+    scene.account.happens(chargebee.event("customer_created", TODAY - DAY, customer=customer(1, TODAY - DAY)))
+    lines = [chargebee.line(f"price_{number}", 100) for number in range(120)]
+    scene.account.shows(chargebee.invoice("in_7", "cust_1", lines, at=TODAY - DAY))
+    report = scene.run()["report"]
+    assert report["invoices"]["keys"]["repaired"] == ["in_7"]
+    assert (report["money"][0]["provider"], report["ties_out"]) == (12000, True)
+    assert scene.stage.ask("select count(*) from transaction_lines") == [(120,)]
+
+
+def test_a_list_that_is_refused_is_left_out_and_named(scene: Scene) -> None:
+    """A key that may not read subscriptions still fills gaps; what was not listed is not called extra."""
+    scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY)))
+    scene.account.happens(*bought(2, TODAY - DAY))
+    subscriptions = scene.fake.lists.pop("subscriptions")
+    run = scene.run()
+    assert len(subscriptions) == 2
+    assert run["report"]["refused"] == {"subscriptions": "Chargebee refused subscriptions with status 404"}
+    assert (run["report"]["subscriptions"]["extra"], run["report"]["events"]["missing"]) == (0, 3)
+
+
+def test_told_to_slow_down_it_goes_on_when_it_may(scene: Scene) -> None:
+    """After 429 nothing is asked before the time that Chargebee named, and then the page that was refused."""
+    for number in range(1, 45):
+        scene.account.happens(*bought(number, TODAY - DAY + number * timedelta(minutes=1)))
+    scene.fake.troubles += [Trouble(), Trouble(429, headers={"Retry-After": "120"})]
+    run_id = scene.request(scope="events")
+    scene.steps()
+    scene.steps()
+    scene.steps()
+    assert len(scene.fake.requests) == 2
+    assert scene.read(run_id)["next_attempt_at"] >= epoch_ms(TODAY + timedelta(seconds=120))
+    scene.now += timedelta(seconds=119)
+    scene.steps()
+    assert len(scene.fake.requests) == 2
+    scene.now += HOUR
+    scene.steps()
+    assert scene.fake.requests[2].query == scene.fake.requests[1].query
+    assert scene.stage.ask("select count(*) from inbox where provider = 'chargebee'") == [(132,)]
+
+
+def test_no_trouble_of_chargebees_ends_a_run(scene: Scene) -> None:
+    """Slow down, failures, silence and nonsense: each is tried again later, page by page, and all is found."""
+    for number in range(1, 45):
+        scene.account.happens(*bought(number, TODAY - DAY + number * timedelta(minutes=1)))
+    nonsense = Trouble(body=b"<html>busy</html>", headers={"Content-Type": "text/html"})
+    scene.fake.troubles += [
+        Trouble(429), Trouble(), Trouble(500), Trouble(503), nonsense, Trouble(), Trouble(delay_s=3), Trouble(429),
+        Trouble(body=b'{"list": {}}'), Trouble(), Trouble(502),
+    ]  # fmt: skip
+    report = scene.run()["report"]
+    assert report["refused"] == {}
+    counts = (report["events"]["missing"], report["subscriptions"]["provider"], report["invoices"]["ours"])
+    assert (counts, report["ties_out"]) == ((132, 44, 44), True)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("crashpoint", ["before_page_commit", "after_page"])
+def test_killed_at_every_step_it_goes_on_where_it_was(
+    scene: Scene, server_url: str, template_database: str, crashpoint: str
+) -> None:
+    """Killed before a page's commit, or after each in turn, a run ends in the same state and stores nothing twice."""
+    now = system_clock()
+    scene.account.happens(*catalogue(now - 9 * DAY))
+    for number in range(1, 40):
+        scene.account.happens(*bought(number, now - (5 + number % 3) * DAY))
+    scene.account.shows(invoice("inv_forgotten", 4, now - 2 * DAY))
+    with program(server_url, template_database) as other:
+        ask(other.engine)
+        assert work_on(other.engine, scene.fake, None, "chargebee") == 0
+        whole = (state_of(other), other.ask(_STORED))
+    ask(scene.stage.engine)
+    kills = 0
+    while work_on(scene.stage.engine, scene.fake, crashpoint, "chargebee") == KILLED_EXIT_CODE and kills < 40:
+        kills += 1
+        if crashpoint == "before_page_commit":
+            assert work_on(scene.stage.engine, scene.fake, None, "chargebee") == 0
+    assert kills >= (1 if crashpoint == "before_page_commit" else 8)
+    assert (scene.state(), scene.stage.ask(_STORED)) == whole
+    assert len(whole[1]) == 3 * 39 + 2
+
+
+def ask(engine: Engine) -> None:
+    """Ask for a run as of now."""
+    with engine.begin() as connection:
+        request(connection, "chargebee", system_clock(), requested_by="cli")
