@@ -24,7 +24,8 @@ def recorded_invoice(
     fired = [verdict for verdict in verdicts(paid.key, case, program) if verdict.fired]
     booked = frozenset((c.claimant.trigger_key, c.claimant.line_key) for c in case.booked.get(paid.key, ()))
     lines = (_line(line, paid, case, program, (fired, booked), still_judged=still_judged) for line in paid.lines)
-    return RecordedInvoice(invoice_key, paid.currency, paid.occurred_at, tuple(lines))
+    taken_back = paid.reversed_minor > 0 and all(line.net_minor <= line.reversed_minor for line in paid.lines)
+    return RecordedInvoice(invoice_key, paid.currency, paid.occurred_at, tuple(lines), taken_back)
 
 
 #: The verdicts that fired, and what is booked as (trigger, line).

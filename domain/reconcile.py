@@ -90,6 +90,8 @@ class RecordedInvoice:
     currency: str
     paid_at: datetime
     lines: tuple[RecordedLine, ...]
+    #: Whether every charge of it was taken back: the provider need not call it paid any more.
+    taken_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +222,13 @@ class Repaired:
 
 
 def compare(provider: ProviderBooks, ours: OurBooks) -> Report:
-    """The provider's books beside ours. Of our invoices those count that are in the window or named by the provider."""
+    """The provider's books beside ours.
+
+    Of our invoices those count that the provider names, and those of the window of which something is left.
+    """
     there = {invoice.key: invoice for invoice in provider.invoices}
-    here = {each.key: each for each in ours.invoices if each.key in there or each.paid_at in provider.window}
+    left = (each for each in ours.invoices if each.paid_at in provider.window and not each.taken_back)
+    here = {each.key: each for each in ours.invoices if each.key in there} | {each.key: each for each in left}
     return Report(
         window=provider.window,
         subscriptions=_compare_subscriptions(provider.subscriptions, ours.subscriptions),

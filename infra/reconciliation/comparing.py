@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from domain import ids
 from domain.errors import CannotProcess
-from domain.facts import InvoicePaid, Source, SubscriptionSeen
+from domain.facts import InvoicePaid, Reversal, Source, SubscriptionSeen
 from domain.known import BEGINNING
 from domain.periods import Period
 from domain.reconcile import (
@@ -106,10 +106,23 @@ class Comparer:
             report = self._invoice_report(theirs, recorded)
         wrong = [(repair, theirs[repair.key]) for repair in repairs(report) if repair.key in theirs]
         events = [repairing_event(self._provider, repair, their, ours.get(repair.key)) for repair, their in wrong]
+        events += self._annulling(shown, report)
         people = {
             their.fact.provider_customer_key for _, their in wrong if their.fact.provider_customer_key is not None
         }
         return Compared(report, events, people - described(self._connection, self._provider.name, people), unreadable)
+
+    def _annulling(self, shown: Sequence[Shown], report: Report) -> list[ListedEvent]:
+        """Of invoices that are extra here, what the provider itself shows as taken back."""
+        found = []
+        for each in shown:
+            if each.key in report.invoices.extra and each.object is not None and each.listed_at is not None:
+                key = ids.derived(MADE_UP, self._provider.name, "annulled", each.key)
+                at = each.listed_at - _BEFORE_SHOWN
+                event = self._provider.event_of(Kind.INVOICE, each.object, key, at)
+                if any(isinstance(fact, Reversal) for fact in _facts_in(self._provider, event)):
+                    found.append(event)
+        return found
 
     def _facts(self, kind: Kind, shown: Iterable[Shown], unreadable: dict[str, str]) -> Iterator[tuple[str, _Theirs]]:
         for each in shown:

@@ -11,6 +11,7 @@ from infra.clock import system_clock
 from infra.crashpoint import KILLED_EXIT_CODE
 from infra.reconciliation.runs import request
 from tests import chargebee_events as chargebee
+from tests.chargebee_life import Life, at
 from tests.chargebee_site import ChargebeeSite
 from tests.fake_chargebee import fake_chargebee
 from tests.fake_stripe import FakeStripe, Trouble
@@ -332,3 +333,57 @@ def ask(engine: Engine) -> None:
     """Ask for a run as of now."""
     with engine.begin() as connection:
         request(connection, "chargebee", system_clock(), requested_by="cli")
+
+
+@pytest.mark.parametrize("catalog", [1, 2])
+@pytest.mark.parametrize("kept", ["all", "half", "none"])
+def test_a_whole_life_is_made_up_for(
+    scene: Scene, server_url: str, template_database: str, catalog: int, kept: str
+) -> None:
+    """Trial, swap, credits, refund, cancellation, reactivation, of either catalog: all, half or none delivered, the
+    list of events makes it whole, and neither side has anything that the other has not."""
+    scene.now = at(5, 1, 3600)  # less than 90 days after the first of it
+    sold = ("chat", "chat-item")[catalog - 1]
+    scene.stage.product("Live Chat", sold)
+    events = scene.account.happens(*Life(catalog).events())
+    scene.stage.play({"all": events, "half": [*events[:2], *events[3::2]], "none": []}[kept])
+    with program(server_url, template_database) as other:
+        other.product("Live Chat", sold)
+        other.play(events)
+        report = scene.run()["report"]
+        assert scene.state() == state_of(other)
+    for kind in ("subscriptions", "invoices"):
+        counts = [report[kind][name] for name in ("missing", "extra", "different", "waiting", "unexplained")]
+        assert counts == [0] * 5, report[kind]
+    assert report["ties_out"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_void_invoice_is_taken_back_and_no_longer_extra(scene: Scene, *, told: bool) -> None:
+    """Void after it was paid: told by an event or only by the invoice itself, both sides agree that nothing is left."""
+    scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY)))
+    void = invoice("inv_1", 1, TODAY - DAY, status="voided", paid_at=chargebee.second(TODAY - 9 * DAY))
+    void["date"] = chargebee.second(TODAY - 9 * DAY)
+    if told:
+        scene.stage.play(scene.account.happens(chargebee.event("invoice_updated", TODAY - DAY, invoice=void)))
+    scene.account.shows(void)
+    found = scene.run()["report"]["invoices"]
+    assert found["keys"]["repaired"] == ([] if told else ["inv_1"])
+    assert (found["provider"], found["ours"], found["unexplained"]) == (0, 0, 0)
+    assert scene.stage.commissions() == []
+    before = (scene.state(), scene.stage.ask(_STORED))
+    scene.now += DAY
+    assert scene.run()["report"]["invoices"]["extra"] == 0
+    assert (scene.state(), scene.stage.ask(_STORED)) == before
+
+
+def test_an_invoice_that_nobody_has_is_extra_until_it_is_taken_back(scene: Scene) -> None:
+    """Chargebee shows nothing of a deleted invoice: without a word about it a person has to look."""
+    scene.stage.play(bought(1, TODAY - 9 * DAY))
+    report = scene.run()["report"]
+    assert report["invoices"]["keys"]["unexplained"] == ["inv_1"]
+    scene.stage.play([chargebee.event("invoice_deleted", TODAY - DAY, invoice=invoice("inv_1", 1, TODAY - DAY))])
+    scene.now += DAY
+    report = scene.run()["report"]
+    assert (report["invoices"]["extra"], report["invoices"]["ours"]) == (0, 0)
+    assert scene.stage.commissions() == []
