@@ -136,7 +136,8 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     problems = Problems()
     for each in error.errors():
-        problems.add(_path_of(each["loc"]), _sentence_of(each))
+        place = each["loc"][:1] if each["type"] == "json_invalid" else each["loc"]
+        problems.add(_path_of(place), _sentence_of(each))
     return _mistakes(problems.found)
 
 
@@ -160,5 +161,7 @@ def _sentence_of(error: Mapping[str, Any]) -> str:
         return "is required" if len(error["loc"]) > 1 else "a JSON object is required"
     if kind == "extra_forbidden":
         return "unknown field; /api/docs lists those there are"
+    if kind == "json_invalid":
+        return f"is not JSON: {error['ctx']['error']}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return re.sub(r"^(Input|String|List|Dictionary|Tuple|Value) should ", "must ", message)

@@ -28,8 +28,10 @@ from domain.partner_view import (
 from domain.problems import is_storable
 from domain.products import purchased_at, version_at
 from domain.readings import entry_of, payee_of
+from infra.ledger.case_files import load_meant
 from infra.ledger.customer_files import load_customer_files
 from infra.rows import fetch
+from infra.shown.rewards import posted_lines
 
 #: A partner's commissions. Their time is when they were earned: when they were booked would tell what else came in.
 COMMISSIONS = """
@@ -99,12 +101,15 @@ class Sight:
     partner_key: str
     now: datetime
 
-    def commission(self, row: Any) -> CommissionView:
-        """A row of `COMMISSIONS`, all of which are the partner's, as the partner sees it."""
+    def commissions(self, rows: Sequence[Any]) -> list[CommissionView]:
+        """Rows of `COMMISSIONS`, all of which are the partner's, as the partner sees them."""
+        meant = load_meant(self.connection, posted_lines(rows))
+        return [self._commission(r, *meant.get((r.transaction_key, r.line_key), (r.line_provider, r))) for r in rows]
+
+    def _commission(self, row: Any, provider: str, line: Any) -> CommissionView:
         name = None
-        if row.product_key is not None:
-            entry = entry_of(row.price_keys, row.line_provider, row.product_key, self.program)
-            name = entry.name_at(row.earned_at)
+        if line.product_key is not None:
+            name = entry_of(line.price_keys, provider, line.product_key, self.program).name_at(row.earned_at)
         earned = EarnedCommission(
             key=row.key,
             partner_key=row.partner_key,

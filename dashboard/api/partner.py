@@ -193,7 +193,7 @@ def list_rewards(visit: ThisVisit, filters: Annotated[RewardsPage, Query()]) -> 
     rows, has_more = fetch_page(visit.connection, COMMISSIONS, filters, conditions=conditions, **parameters)
     sight = _sight(visit)
     return answered(
-        Items(items=[_reward(sight.commission(row)) for row in rows], has_more=has_more), "your commissions"
+        Items(items=[_reward(each) for each in sight.commissions(rows)], has_more=has_more), "your commissions"
     )
 
 

@@ -14,7 +14,7 @@ from domain.known import ProductKey, ProviderCustomerKey
 from domain.products import ProductVersion
 from domain.references import led_to_products
 from domain.standings import Standing
-from domain.transactions import Transaction
+from domain.transactions import Line, Transaction
 from infra.ledger.customer_names import Names, load_descriptions, load_names
 from infra.ledger.known import load_claims
 from infra.ledger.known_money import load_transactions
@@ -79,6 +79,15 @@ def load_led(
     fitting = fitting_products(connection, told, names)
     products = _products(connection, list(_moments_of(fitting, told)), timedelta(0)) if fitting else {}
     return told, {**told, **_led(told, fitting, products)}, names
+
+
+def load_meant(connection: Connection, lines: Collection[LineRef]) -> dict[LineRef, tuple[str, Line]]:
+    """Posted lines led to the products they mean, each with who bills that; those that mean none are left out."""
+    if not lines:
+        return {}
+    _, led, _ = load_led(connection, {key for key, _ in lines})
+    found = {(paid.key, line.key): (paid.place_of(line)[0], line) for paid in led.values() for line in paid.lines}
+    return {place: found[place] for place in lines if place in found and found[place][1].product_key is not None}
 
 
 def _led(

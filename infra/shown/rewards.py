@@ -5,27 +5,20 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from domain.facts import COMPANY
 from domain.windows import epoch_ms
+from infra.ledger.case_files import load_meant
 from infra.rows import fetch
 
 #: For lists: `key` and `created_at` beside what is needed to show and to filter.
 SELECT: Final = """
-    select c.*, customers.customer_key, l.product_key as external_product_key
+    select c.*, customers.customer_key, l.product_key, l.provider as line_provider
     from commissions c left join customers on customers.key = c.customer
     left join transaction_lines l on l.transaction_key = c.transaction_key and l.line_key = c.line_key
 """
 _AS_THEY_ARE: Final = (
     *("key", "currency", "decline_reason", "partner_key", "member_key", "customer_key", "transaction_key", "line_key"),
-    *(
-        "external_product_key",
-        "trigger_key",
-        "trigger_version",
-        "event",
-        "offer",
-        "instalment",
-        "adjusts",
-        "arithmetic",
-    ),
+    *("trigger_key", "trigger_version", "event", "offer", "instalment", "adjusts", "arithmetic"),
 )
 
 
@@ -46,7 +39,17 @@ def shown_rewards(connection: Connection, rows: Sequence[Any]) -> list[dict[str,
                 "created_at": epoch_ms(entry.booked_at),
             }
         )
-    return [_document(row, entries[row.key]) for row in rows]
+    meant = load_meant(connection, posted_lines(rows))
+    documents = []
+    for row in rows:
+        _, line = meant.get((row.transaction_key, row.line_key), (None, row))
+        documents.append(_document(row, line.product_key, entries[row.key]))
+    return documents
+
+
+def posted_lines(rows: Sequence[Any]) -> set[tuple[str, str]]:
+    """The (transaction, line) of rows with `line_provider` whose line tells its product only by what it refers to."""
+    return {(r.transaction_key, r.line_key) for r in rows if r.line_provider == COMPANY and r.product_key is None}
 
 
 def read_rewards(connection: Connection, keys: Collection[str]) -> list[dict[str, Any]]:
@@ -54,9 +57,10 @@ def read_rewards(connection: Connection, keys: Collection[str]) -> list[dict[str
     return shown_rewards(connection, fetch(connection, f"{SELECT} where c.key = any(:keys)", keys=sorted(keys)))
 
 
-def _document(row: Any, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _document(row: Any, product_key: str | None, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in _AS_THEY_ARE},
+        "external_product_key": product_key,
         "amount": row.amount_minor,
         "reward_status": row.state,
         "earned_at": epoch_ms(row.earned_at),

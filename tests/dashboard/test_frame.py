@@ -72,6 +72,16 @@ def test_an_unreadable_body_is_the_callers_mistake(api: Api, content: bytes, kin
     assert set(document) == {"message", "status", "errors"}
 
 
+@pytest.mark.parametrize(("content", "fault"), [(b'{"name": "x"', "truncated"), (b'{"name": nope}', "(byte 1")])
+def test_a_body_that_is_no_json_says_where_it_breaks_off(api: Api, content: bytes, fault: str) -> None:
+    """The refusal is about the body as a whole and says what is wrong with it."""
+    headers = {"Content-Type": "application/json"}
+    (mistake,) = api.call("POST", "/product_book", 400, content=content, headers=headers)["errors"]
+    assert mistake["field"] == "body"
+    assert mistake["message"].startswith("is not JSON: ")
+    assert fault in mistake["message"]
+
+
 def test_every_mistake_is_named_at_once(api: Api) -> None:
     """Unknown fields, wrong types and missing fields come back together, each with its path."""
     refusal = api.post("/product_book", {"aliases": ["a", 7], "colour": "red", "archived": "yes"}, 400)

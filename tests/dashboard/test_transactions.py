@@ -66,6 +66,10 @@ def test_a_posted_payment_pays_by_product(program: Stage, api: Api) -> None:
         ("inbox", "order-1", "line:lic-1", "ada", 1980, "usd"),
         ("whole", "order-1", None, "ada", 148, "usd"),
     ]
+    rewards = api.get("/rewards", transaction_key="order-1")["items"]
+    assert sorted((each["line_key"] or "", each["external_product_key"]) for each in rewards) == [
+        ("", None), ("-/prod_chat", "prod_chat"), ("line:lic-1", "prod_inbox"),
+    ]  # fmt: skip
     assert api.get("/transactions/order-1") == made
     assert api.get("/transactions", customer_key="acme") == {"items": [made], "has_more": False}
     assert api.post("/transactions", posted) == made
