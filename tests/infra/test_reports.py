@@ -53,8 +53,9 @@ def test_the_inbox_is_listed_newest_first_without_bodies(stage: Stage) -> None:
     assert json.loads(json.dumps(found)) == found
     for row in found:
         assert set(row) == {
-            *("id", "provider", "event_key", "event_type", "state", "attempts", "reason", "occurred_at"),
-            *("received_at", "next_attempt_at", "finished_at", "outcome"),
+            *("id", "provider", "event_key", "event_type", "livemode", "state", "attempts", "reason", "fingerprint"),
+            *("occurred_at", "received_at", "next_attempt_at", "finished_at", "outcome"),
+            *("key", "type"),  # as the API calls them
         }
         assert row["state"] == "processed"
         assert row["next_attempt_at"] is None
