@@ -16,6 +16,7 @@ import pytest
 import redis
 import structlog
 import tenacity
+from hypothesis import settings
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -26,6 +27,11 @@ from infra.embedded import Addresses, servers
 OF_THIS_DATABASE = " and database = (select oid from pg_database where datname = current_database())"
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+# How long one example takes is the machine's affair; a test that hangs meets pytest's own timeout.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
