@@ -14,6 +14,7 @@ from domain.errors import CannotProcess
 from domain.reconcile import Kind
 from infra.providers.chargebee.client import ChargebeeApi, Name
 from infra.providers.chargebee.envelope import read_envelope
+from infra.providers.chargebee.keys import could_be_key
 from infra.reconciliation.listed import decoded, moment, takeable
 from infra.reconciliation.provider import ListedEvent, ListedObject, Page
 
@@ -117,7 +118,8 @@ class ChargebeeProvider:
         return total - tax - rounding
 
     def _fetched(self, kind: Kind | None, key: str) -> ListedObject | None:
-        found = self._api.fetch(_NAMES[kind], key)
+        # An id that cannot be asked for, of one object, must not end the run: it is as if there were none.
+        found = self._api.fetch(_NAMES[kind], key) if could_be_key(key) else None
         return None if found is None else self._shown(found)
 
     def _shown(self, content: dict[str, Any]) -> ListedObject:

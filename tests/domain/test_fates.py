@@ -105,3 +105,20 @@ def test_why_nothing_was_earned() -> None:
     assert fate(line(reversed_minor=9900), commissions=(booked("inbox", "sub_1/prod_inbox", 0),)) == [
         ("commissioned", None)
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "taken_back"),
+    [
+        ((line(),), False),
+        ((line(reversed_minor=9899),), False),
+        ((line(reversed_minor=9900),), True),
+        ((line(reversed_minor=9900), line("prod_chat")), False),
+        ((line(reversed_minor=9900), line("prod_chat", net=-500)), True),
+        ((line(net=0),), False),
+    ],
+)
+def test_an_invoice_is_taken_back_once_nothing_of_any_charge_is_left(lines: tuple[Line, ...], taken_back: bool) -> None:
+    """Every charge, to the last cent; credits have nothing to take back, and what was free was not taken back."""
+    paid = Transaction("stripe:in_1", "stripe", "cus_1", "usd", NOON, Source(0, NOON, 1, "evt_1"), lines)
+    assert recorded_invoice("in_1", paid, CaseFile({paid.key: paid}), PROGRAM).taken_back is taken_back

@@ -59,6 +59,17 @@ def recorded(key: str, *lines: RecordedLine, currency: str = "usd", paid_at: dat
     return RecordedInvoice(key, currency, paid_at, numbered)
 
 
+def test_what_is_taken_back_is_not_extra_and_still_compared() -> None:
+    """An invoice of which nothing is left may be missing there; where the provider names it, it is compared."""
+    ours = recorded("in_1", RecordedLine("", 900, Bucket.EXCLUDED, "why"))
+    for taken_back, extra in ((False, ("in_1",)), (True, ())):
+        here = OurBooks((), (replace(ours, taken_back=taken_back),))
+        assert compare(ProviderBooks(MARCH), here).invoices.extra == extra
+        named = ProviderBooks(MARCH, (), (PaidInvoice("in_1", "usd", 900, (PaidLine("0", 900),)),))
+        found = compare(named, here).invoices
+        assert (found.ours_count, found.different, found.extra) == (1, (), ())
+
+
 def subscriptions(there: list[Subscription], here: list[Subscription]) -> Comparison:
     """The comparison of subscriptions alone."""
     return compare(ProviderBooks(MARCH, tuple(there)), OurBooks(tuple(here))).subscriptions

@@ -377,6 +377,19 @@ def test_a_void_invoice_is_taken_back_and_no_longer_extra(scene: Scene, *, told:
     assert (scene.state(), scene.stage.ask(_STORED)) == before
 
 
+def test_ours_outside_the_list_is_asked_for_by_its_key(scene: Scene) -> None:
+    """An invoice dated before the window and paid in it is there when asked for; what cannot be asked for is extra."""
+    early = paid("inv_5", 1, TODAY - DAY)
+    early["content"]["invoice"]["date"] -= 100 * 86_400
+    scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY), early))
+    scene.stage.play([paid("inv_6", 1, TODAY - DAY), paid("2026/7", 1, TODAY - DAY)])
+    run = scene.run()
+    found = run["report"]["invoices"]
+    assert (run["state"], found["provider"], found["ours"]) == ("finished", 2, 4)
+    assert found["keys"]["extra"] == found["keys"]["unexplained"] == ["2026/7", "inv_6"]
+    assert {"/api/v2/invoices/inv_5", "/api/v2/invoices/inv_6"} <= {request.path for request in scene.fake.requests}
+
+
 def test_an_invoice_that_nobody_has_is_extra_until_it_is_taken_back(scene: Scene) -> None:
     """Chargebee shows nothing of a deleted invoice: without a word about it a person has to look."""
     scene.stage.play(bought(1, TODAY - 9 * DAY))
