@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 from domain.windows import epoch_ms
 from infra.clock import system_clock
 from infra.crashpoint import KILLED_EXIT_CODE
-from infra.reconciliation.runs import request
 from tests import chargebee_events as chargebee
 from tests.chargebee_life import Life, at
 from tests.chargebee_site import ChargebeeSite
@@ -29,7 +28,7 @@ from tests.reconciliation.chargebee_scene import (
     subscription,
 )
 from tests.reconciliation.scene import DAY, TODAY, program, set_up, state_of
-from tests.reconciliation.test_crashes import work_on
+from tests.reconciliation.test_crashes import ask, work_on
 
 HOUR = timedelta(hours=1)
 _STORED = "select event_key, state from inbox where provider = 'chargebee' order by 1"
@@ -315,10 +314,10 @@ def test_killed_at_every_step_it_goes_on_where_it_was(
         scene.account.happens(*bought(number, now - (5 + number % 3) * DAY))
     scene.account.shows(invoice("inv_forgotten", 4, now - 2 * DAY))
     with program(server_url, template_database) as other:
-        ask(other.engine)
+        ask(other.engine, "chargebee")
         assert work_on(other.engine, scene.fake, None, "chargebee") == 0
         whole = (state_of(other), other.ask(_STORED))
-    ask(scene.stage.engine)
+    ask(scene.stage.engine, "chargebee")
     kills = 0
     while work_on(scene.stage.engine, scene.fake, crashpoint, "chargebee") == KILLED_EXIT_CODE and kills < 40:
         kills += 1
@@ -327,12 +326,6 @@ def test_killed_at_every_step_it_goes_on_where_it_was(
     assert kills >= (1 if crashpoint == "before_page_commit" else 8)
     assert (scene.state(), scene.stage.ask(_STORED)) == whole
     assert len(whole[1]) == 3 * 39 + 2
-
-
-def ask(engine: Engine) -> None:
-    """Ask for a run as of now."""
-    with engine.begin() as connection:
-        request(connection, "chargebee", system_clock(), requested_by="cli")
 
 
 @pytest.mark.parametrize("catalog", [1, 2])

@@ -65,10 +65,10 @@ def test_killed_at_every_step_it_goes_on_where_it_was(
     assert (scene.state(), scene.stage.ask(_STORED)) == whole
 
 
-def ask(engine: Engine) -> None:
+def ask(engine: Engine, provider: str = "stripe") -> None:
     """Ask for a run as of now."""
     with engine.begin() as connection:
-        request(connection, "stripe", system_clock(), requested_by="cli")
+        request(connection, provider, system_clock(), requested_by="cli")
 
 
 #: Everything stored for the provider, however it came: keys and what became of them.
