@@ -2,7 +2,7 @@
 
 Left out is what says how the facts came, not what they are: arrival times, inbox rows, the ledger's single entries,
 which of several events told a thing, and what only some orders pass through on their way: commissions that amount to
-nothing, and customers that nobody goes by any more.
+nothing, customers that nobody goes by any more, and entries of prices that turned out to be another entry's.
 """
 
 import hashlib
@@ -25,7 +25,10 @@ SECTIONS: Final = {
                 from product_book_names n where n.key = b.key) as names,
             (select json_agg(a.alias order by a.alias collate "C") from product_book_aliases a where a.key = b.key)
                 as aliases
-        from product_book b order by b.key collate "C"
+        from product_book b
+        where not (b.archived and exists (
+            select from product_book_aliases a where a.alias = b.external_key and a.key <> b.key))
+        order by b.key collate "C"
     """,
     "customers": """
         select c.key, c.customer_key, c.email, c.name, c.country from customers c

@@ -12,6 +12,7 @@ from infra.database import make_engine
 from infra.fingerprint import SECTIONS, Fingerprint, fingerprint
 from infra.unit_of_work import unit_of_work_on
 from tests.builders import item, line, stripe_events
+from tests.chargebee_life import Life
 from tests.conftest import new_database
 from tests.stage import Stage
 
@@ -74,6 +75,15 @@ def test_order_and_repetition_do_not_show(engine: Engine, server_url: str, templ
     assert [section.count for section in state(engine).sections if section.name == "commissions"] == [1]
     backwards = story()[::-1]
     with told(server_url, template_database, [*backwards, *backwards]) as other:
+        assert other == state(engine)
+
+
+def test_a_price_that_was_sold_before_its_item_was_told_does_not_show(
+    engine: Engine, server_url: str, template_database: str
+) -> None:
+    """A life at Chargebee backwards, the catalogue last of all: section by section the hash of the life in order."""
+    set_up(engine).play(Life(2).events())
+    with told(server_url, template_database, Life(2).events()[::-1]) as other:
         assert other == state(engine)
 
 
