@@ -60,7 +60,7 @@ _STORY_SETTINGS = {
 
 def run_demo(settings: Settings, out: Console, *, exit_afterwards: bool, chaos: bool) -> int:
     """Play the story and show it. Exit code 0 only if every expected commission is there and no other."""
-    out.print("The GigaKick story, on the real program: receiver, worker, beat, PostgreSQL and Redis.")
+    out.print("The GigaKick story, on the real program: receiver, API, worker, beat, PostgreSQL and Redis.")
     with _stopped_by_signals(), contextlib.ExitStack() as leaving:
         with waiting(out, "Starting PostgreSQL and Redis (a first start takes some seconds) ..."):
             addresses = leaving.enter_context(
@@ -96,7 +96,7 @@ def _on_stage(settings: Settings, out: Console, engine: Engine, addresses: Addre
         supervisor.start()
         try:
             own_redis_url = addresses.redis_url if settings.redis_url is None else None
-            yield _Demo(out, engine, own_redis_url, supervisor, f"127.0.0.1:{port}", secret, log_path)
+            yield _Demo(out, engine, own_redis_url, supervisor, f"127.0.0.1:{port}", dashboard_port, secret, log_path)
         finally:
             supervisor.stop()
 
@@ -111,6 +111,7 @@ class _Demo:
     own_redis_url: str | None
     supervisor: Supervisor
     host: str
+    dashboard_port: int
     secret: str
     log_path: Path
 
@@ -277,8 +278,10 @@ def _stay(demo: _Demo, settings: Settings) -> None:
     port = demo.host.rpartition(":")[2]
     demo.out.print("Everything keeps running. Ctrl-C stops it.", style="bold")
     demo.out.print(
-        f"  receiver  http://localhost:{port}/webhooks/stripe (also /readyz, /metrics)\n  logs      {demo.log_path}\n"
-        f"Try, in another terminal:\n  {place}.venv/bin/attribution explain {story.TRANSACTION}\n"
+        f"  receiver  http://localhost:{port}/webhooks/stripe (also /readyz, /metrics)\n"
+        f"  API       http://localhost:{demo.dashboard_port}/api/docs\n  logs      {demo.log_path}\n"
+        f"Try, in another terminal:\n  {place}.venv/bin/attribution keys create    (opens the API)\n"
+        f"  {place}.venv/bin/attribution explain {story.TRANSACTION}\n"
         f"  {place}.venv/bin/attribution events list",
         markup=False,
     )

@@ -1,5 +1,6 @@
 """`attribution demo`, the first five minutes with the program: what it proves, what it refuses, how it ends."""
 
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import redis
 from sqlalchemy import Engine, text
 
 from infra.embedded import Addresses
-from tests.end_to_end.program import Program, eventually, free_port, inside, nothing_left, processes_of, run
+from tests.end_to_end.program import Program, eventually, free_port, inside, is_ready, nothing_left, processes_of, run
 from tests.stage import LONG_AGO, Stage
 
 BOOKS = {
@@ -98,6 +99,8 @@ def test_a_second_demo_changes_nothing_and_lasts_until_it_is_stopped(told: Told,
         assert "12 deliveries, 12 duplicate" in program.output
         assert "playing it again changed nothing" in program.output
         assert f"DATA_DIR={told.data_dir} .venv/bin/attribution explain" in program.output
+        (port,) = re.findall(r"http://localhost:([0-9]+)/api/docs", program.output)
+        assert eventually(lambda: is_ready(int(port))), program.output
         assert program.stop(signal.SIGINT) == 0
         assert books(stage) == before
     assert nothing_left(told.data_dir) == {}
