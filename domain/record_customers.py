@@ -37,7 +37,7 @@ def record_customers(
         people[place] = _told(person, event, known, changes)
         if isinstance(event, CustomerSeen):
             changes.descriptions.append(event)
-            if (since := _described_since(person, people[place], event)) is not None:
+            if (since := _described_since(person, people[place], event, _has_other_names(place, people))) is not None:
                 note_earliest(described, place, since, cause_of(event))
             _claim_customer(event, claims, changes)
         if people[place] != person or place not in known.provider_customers:
@@ -89,11 +89,23 @@ def _described(person: ProviderCustomer, seen: CustomerSeen) -> ProviderCustomer
     )
 
 
-def _described_since(before: ProviderCustomer, after: ProviderCustomer, seen: CustomerSeen) -> datetime | None:
-    """From when on rules may read something else of the customer; the first word holds from ever."""
+def _has_other_names(place: ProviderCustomerKey, people: Mapping[ProviderCustomerKey, ProviderCustomer]) -> bool:
+    customer = people[place].customer
+    return customer is not None and any(p.customer == customer for name, p in people.items() if name != place)
+
+
+def _described_since(
+    before: ProviderCustomer, after: ProviderCustomer, seen: CustomerSeen, has_other_names: bool
+) -> datetime | None:
+    """From when on rules may read something else of the customer; the first word holds from ever.
+
+    The same words again say nothing new, unless something else was said meanwhile under another name.
+    """
     if before.described_at != after.described_at or before.created_at != after.created_at:
         return BEGINNING
-    if before.source == seen.source or (before.source != after.source and _said(before) == _said(after)):
+    if before.source == seen.source:
+        return None
+    if before.source != after.source and _said(before) == _said(after) and not has_other_names:
         return None
     at = seen.source.occurred_at
     # Of two words of the first moment the older one, though told last, is the first.
