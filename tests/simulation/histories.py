@@ -41,6 +41,30 @@ def draw(seed: int, customers_max: int = 4) -> World:
     return world
 
 
+def draw_customers(seed: int, events_min: int) -> tuple[World, list[World]]:
+    """One program, and customers until they have that many events: each one's history is a world, by a seed of its own,
+    with that program.
+    """
+    random = Random(seed)
+    alone = World(seed, tame=random.random() < 0.6)
+    program.set_up(alone, random)
+    program.disturb(alone, random, START, END)
+    company = _Company(alone, random)
+    worlds: list[World] = []
+    while sum(len(world.events) for world in worlds) < events_min:
+        company.world = World(
+            (seed + 1) * 1_000_000 + len(worlds),
+            alone.tame,
+            offers=alone.offers,
+            partners=alone.partners,
+            names=alone.names,
+            changes=alone.changes,
+        )
+        company.customer(f"cus_{len(worlds)}")
+        worlds.append(company.world)
+    return alone, worlds
+
+
 @dataclass
 class _Subscription:
     key: str

@@ -93,7 +93,7 @@ def faults(stage: Stage, world: World) -> list[str]:
     found += [f"commission {row[0]} is not the sum of its entries" for row in stage.ask(_WRONG_SUMS)]
     found += [f"commission {row[0]} has an entry of zero" for row in stage.ask(_ZEROES)]
     known = understood(world)
-    booked = {tuple(row) for row in stage.ask(_BOOKED) if row[0] in known}
+    booked = {tuple(row) for row in stage.ask(BOOKED) if row[0] in known}
     found += [f"booked, and not expected: {row}" for row in sorted(booked - expected(world), key=repr)]
     found += [f"expected, and not booked: {row}" for row in sorted(expected(world) - booked, key=repr)]
     # A portion of seven cuts most customers' histories in two.
@@ -102,7 +102,8 @@ def faults(stage: Stage, world: World) -> list[str]:
     return found + _unsettled_judgements(stage) + histories_that_differ(stage)
 
 
-_BOOKED = """
+#: What each cause came to, as the oracle says it.
+BOOKED = """
     select trigger_key, coalesce(c.customer_key, occasion_key), line_key, partner_key, sum(amount_minor)::bigint,
         currency, instalment
     from commissions left join customers c on c.key = occasion_key and event = 'customer_created'

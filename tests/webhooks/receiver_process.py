@@ -91,9 +91,11 @@ class ReceiverProcess:
 
 
 @contextmanager
-def running(folder: Path, *, crashpoint: str | None = None, **settings: str) -> Iterator[ReceiverProcess]:
-    """A receiver that answers; stopped afterwards unless it has ended by then."""
-    port = free_port()
+def running(
+    folder: Path, *, crashpoint: str | None = None, port: int | None = None, **settings: str
+) -> Iterator[ReceiverProcess]:
+    """A receiver that answers, on `port` if one is given; stopped afterwards unless it has ended by then."""
+    port = port or free_port()
     environment = {
         "PYTHONPATH": str(REPOSITORY),
         "PORT": str(port),
