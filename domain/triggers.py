@@ -4,7 +4,7 @@ Which version counts depends on the moment judged, never on today: see `in_force
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -27,6 +27,7 @@ __all__ = (
     "TriggerDraft",
     "TriggerEvent",
     "change_trigger",
+    "held_from",
     "in_force",
     "parse_trigger",
     "render_action",
@@ -193,15 +194,16 @@ def render_action(action: Action) -> dict[str, object]:
     return document
 
 
-def change_trigger(current: Trigger, changes: object) -> TriggerDraft:
+def change_trigger(current: Trigger, changes: object, since: datetime | None = None) -> TriggerDraft:
     """The draft of the next version: `current` with some fields of its JSON body replaced.
 
-    The new version counts from when it is saved, unless the changes name an `effective_from` of their own. Raises
-    RejectedDocument with every mistake.
+    It counts from `since` (None: from when it is saved), unless the changes name an `effective_from` of their own.
+    Raises RejectedDocument with every mistake.
     """
     if not isinstance(changes, Mapping):
         raise Rejected("must be a JSON object", "body")
-    return parse_trigger({**render_trigger(current), "effective_from": None, **changes})
+    draft = parse_trigger({**render_trigger(current), "effective_from": None, **changes})
+    return replace(draft, effective_from=draft.effective_from or since)
 
 
 def in_force(versions: Iterable[Trigger], at: datetime) -> Trigger | None:
@@ -212,6 +214,18 @@ def in_force(versions: Iterable[Trigger], at: datetime) -> Trigger | None:
     in_effect = [version for version in versions if version.effective_from <= at]
     latest = max(in_effect, key=lambda version: version.version, default=None)
     return latest if latest is not None and latest.active else None
+
+
+def held_from(versions: Iterable[Trigger], at: datetime) -> list[Trigger]:
+    """The version that counts at a moment, and those that take over after it, in that order; inactive ones as well."""
+    held: list[Trigger] = []
+    for version in sorted(versions, key=lambda version: (version.effective_from, version.version)):
+        if held and version.version < held[-1].version:
+            continue
+        since = version.effective_from
+        held = [] if since <= at else [earlier for earlier in held if earlier.effective_from < since]
+        held.append(version)
+    return held
 
 
 def _read_event(value: object, problems: Problems) -> TriggerEvent | None:

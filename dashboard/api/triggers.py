@@ -12,7 +12,7 @@ from dashboard.lists import Page, listed
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.errors import Missing
 from domain.trigger_warnings import TriggerWarning
-from domain.triggers import Trigger, render_trigger
+from domain.triggers import Trigger, held_from, render_trigger
 from domain.windows import epoch_ms
 from infra.program import trigger_of
 from infra.program_changes import change_trigger_by_key, create_trigger, warnings_about
@@ -110,6 +110,14 @@ class ListedTrigger(BaseModel):
     created_at: int
 
 
+class TriggerVersion(ListedTrigger):
+    """One version of a trigger as it was saved."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_SAVED, "in_effect": True}]})
+
+    in_effect: bool = Field(description="Whether it is the one that counts now; others counted earlier, or are to.")
+
+
 class TriggerNotice(BaseModel):
     """Something to look at."""
 
@@ -193,9 +201,29 @@ def read(visit: ThisVisit, key: Key) -> Answer[ShownTrigger]:
     return answered(_shown(visit, trigger_of(found[0])), "found")
 
 
+@router.get("/{key}/versions")
+def list_versions(visit: ThisVisit, key: Key) -> Answer[Items[TriggerVersion]]:
+    """Every version of a trigger, the latest saved first. From its `effective_from` on, each replaces those before."""
+    statement = "select * from trigger_versions where key = :key order by version desc"
+    rows = fetch(visit.connection, statement, key=key)
+    if not rows:
+        raise Missing(f"there is no trigger {key}", "key")
+    versions = [(trigger_of(row), epoch_ms(row.created_at)) for row in rows]
+    held = held_from((version for version, _ in versions), visit.now)[:1]
+    items = [
+        TriggerVersion(**_fields(version, saved_at), in_effect=version in held and version.effective_from <= visit.now)
+        for version, saved_at in versions
+    ]
+    return answered(Items(items=items, has_more=False), "found")
+
+
 @router.patch("/{key}")
 def change(visit: ThisVisit, key: Key, body: TriggerChange) -> Answer[ShownTrigger]:
-    """Make a version with some fields changed; it holds from now on, or from `effective_from`."""
+    """Make a version with some fields changed; it holds from now on, or from `effective_from`.
+
+    Without `effective_from`, versions that are to take over some day keep their day and get the same change: there is
+    one more of each, and the answer shows the latest.
+    """
     saved, changed = change_trigger_by_key(visit.connection, key, body, visit.now)
     if changed:
         visit.audit("trigger.changed", key, version=saved.version, fields=changed)

@@ -1,7 +1,8 @@
 """Triggers as a person sets them: each change is a version, nothing is overwritten."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import dropwhile
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from domain import ids
 from domain.errors import Missing
 from domain.trigger_warnings import TriggerWarning, warnings_for
-from domain.triggers import Trigger, TriggerDraft, change_trigger, in_force, parse_trigger, render_trigger
+from domain.triggers import Trigger, TriggerDraft, change_trigger, held_from, parse_trigger, render_trigger
 from infra import tables
 from infra.locks import own_program
 from infra.program import ProgramReader, trigger_of
@@ -37,20 +38,34 @@ def create_trigger(connection: Connection, document: object, now: datetime) -> t
 def change_trigger_by_key(
     connection: Connection, key: str, changes: object, now: datetime
 ) -> tuple[Trigger, tuple[str, ...]]:
-    """The version that changing some fields makes, or the current one, and what is other than it was.
+    """The latest version that changing some fields makes, or the current one, and what is other than it was.
 
-    It holds from now on unless the changes name an `effective_from`. Raises Missing, or RejectedDocument.
+    A change that names an `effective_from` is one of the latest version, and holds from then on. Any other holds from
+    now on: it changes what is in effect now and, from its own day on, each version that is to take over later. Raises
+    Missing, or RejectedDocument.
     """
     own_program(connection)
-    current = _current(connection, key)
-    if current is None:
+    versions = _versions(connection, key)
+    if not versions:
         raise Missing(f"there is no trigger {key}", "key")
-    draft = change_trigger(current, changes)
-    if _says_the_same(draft, current):
-        return current, ()
-    saved = _add_version(connection, key, draft, current, now)
-    before, after = render_trigger(current), render_trigger(saved)
-    return saved, tuple(name for name, value in after.items() if before[name] != value)
+    pairs = list(dropwhile(lambda pair: _says_the_same(pair[1], pair[0]), _drafts(versions, changes, now)))
+    saved, changed = versions[-1], dict[str, None]()
+    for current, draft in pairs:
+        saved = _add_version(connection, key, draft, saved, now)
+        before, after = render_trigger(current), render_trigger(saved)
+        changed |= dict.fromkeys(name for name, value in after.items() if before[name] != value)
+    return saved, tuple(changed)
+
+
+def _drafts(versions: Sequence[Trigger], changes: object, now: datetime) -> list[tuple[Trigger, TriggerDraft]]:
+    """What a change makes of each version that it touches, in the order in which they are to count."""
+    latest = change_trigger(versions[-1], changes)
+    if latest.effective_from is not None:
+        return [(versions[-1], latest)]
+    return [
+        (version, change_trigger(version, changes, version.effective_from if version.effective_from > now else None))
+        for version in held_from(versions, now)
+    ]
 
 
 def save_trigger(connection: Connection, key: str, document: Mapping[str, Any], now: datetime) -> tuple[Trigger, bool]:
@@ -70,10 +85,11 @@ def save_trigger(connection: Connection, key: str, document: Mapping[str, Any], 
 def warnings_about(
     connection: Connection, reader: ProgramReader, saved: Trigger, now: datetime
 ) -> list[TriggerWarning]:
-    """What a program manager should know about a trigger, given everything else that is in force."""
+    """What a program manager should know about a trigger, given all others that are in force beside it, or will be."""
     program = reader.read(connection)
-    in_effect = (in_force(versions, now) for versions in program.triggers.values())
-    others = [trigger for trigger in in_effect if trigger is not None]
+    since = max(now, saved.effective_from)
+    beside = ([each for each in held_from(versions, since) if each.active] for versions in program.triggers.values())
+    others = [active[0] for active in beside if active]
     return warnings_for(saved, others, program.catalogue, program.partners, now, program.zone)
 
 
@@ -87,8 +103,13 @@ def _keys_for(draft: TriggerDraft) -> Iterator[str]:
 
 
 def _current(connection: Connection, key: str) -> Trigger | None:
-    rows = fetch(connection, "select * from trigger_versions where key = :key order by version desc limit 1", key=key)
-    return trigger_of(rows[0]) if rows else None
+    return next(reversed(_versions(connection, key)), None)
+
+
+def _versions(connection: Connection, key: str) -> list[Trigger]:
+    """All that were saved, the latest last."""
+    rows = fetch(connection, "select * from trigger_versions where key = :key order by version", key=key)
+    return [trigger_of(row) for row in rows]
 
 
 def _says_the_same(draft: TriggerDraft, current: Trigger) -> bool:

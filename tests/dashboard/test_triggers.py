@@ -62,3 +62,60 @@ def test_what_is_likely_wrong_is_said_and_saved_all_the_same(api: Api) -> None:
     second = api.post("/triggers", {**INBOX, "name": "Another"})
     assert {each["kind"] for each in second["warnings"]} == {"unknown_name", "overlap"}
     assert len(api.get("/triggers")["items"]) == 2
+
+
+#: 1 January 2100.
+SOME_DAY = 4_102_444_800_000
+
+
+def _versions(api: Api, key: str) -> list[tuple[int, str, bool, bool]]:
+    """(version, percent, active, in effect) of a trigger, the latest saved first."""
+    return [
+        (each["version"], each["action"]["percent"], each["active"], each["in_effect"])
+        for each in api.get(f"/triggers/{key}/versions")["items"]
+    ]
+
+
+def test_every_version_can_be_read(api: Api) -> None:
+    """All that was ever saved, the latest first, as it was saved, and which of them counts now."""
+    made = api.post("/triggers", INBOX)
+    api.patch(f"/triggers/{made['key']}", {"action": {"type": "percent", "percent": "25"}})
+    planned = {"action": {"type": "percent", "percent": "30"}, "effective_from": SOME_DAY}
+    latest = api.patch(f"/triggers/{made['key']}", planned)
+    assert _versions(api, made["key"]) == [(3, "30", True, False), (2, "25", True, True), (1, "20", True, False)]
+    newest, *_, oldest = api.get(f"/triggers/{made['key']}/versions")["items"]
+    assert (newest["effective_from"], newest["name"]) == (SOME_DAY, latest["name"])
+    assert oldest["rules"] == INBOX["rules"]
+    assert api.get("/triggers/trg_none/versions", 404)["errors"][0]["field"] == "key"
+
+
+def test_a_change_from_now_on_leaves_planned_terms_to_their_day(api: Api) -> None:
+    """A new name does not bring forward what is to count from a day to come, and goes into it as well."""
+    key = api.post("/triggers", INBOX)["key"]
+    api.patch(f"/triggers/{key}", {"action": {"type": "percent", "percent": "30"}, "effective_from": SOME_DAY})
+    renamed = api.patch(f"/triggers/{key}", {"name": "Inbox, renamed"})
+    assert _versions(api, key)[:2] == [(4, "30", True, False), (3, "20", True, True)]
+    assert (renamed["version"], renamed["effective_from"], renamed["name"]) == (4, SOME_DAY, "Inbox, renamed")
+    assert api.patch(f"/triggers/{key}", {"name": "Inbox, renamed"}) == renamed
+    api.patch(f"/triggers/{key}", {"active": False})
+    assert _versions(api, key)[:2] == [(6, "30", False, False), (5, "20", False, True)]
+
+
+def test_a_change_of_what_has_yet_to_begin_does_not_begin_it(api: Api) -> None:
+    """A trigger for a day to come is renamed and still begins on that day, unless the change says when."""
+    key = api.post("/triggers", {**INBOX, "effective_from": SOME_DAY})["key"]
+    renamed = api.patch(f"/triggers/{key}", {"name": "Some day"})
+    assert (renamed["version"], renamed["effective_from"]) == (2, SOME_DAY)
+    assert _versions(api, key) == [(2, "20", True, False), (1, "20", True, False)]
+    assert api.patch(f"/triggers/{key}", {"effective_from": 1_767_225_600_000})["version"] == 3
+    assert _versions(api, key)[0] == (3, "20", True, True)
+
+
+def test_what_is_planned_for_one_day_is_warned_of(api: Api) -> None:
+    """Two triggers that begin together some day are compared as of that day, and one that begins after another too."""
+    first = api.post("/triggers", {**INBOX, "effective_from": SOME_DAY})
+    second = api.post("/triggers", {**INBOX, "name": "Another", "effective_from": SOME_DAY + 1000})
+    assert "overlap" in {each["kind"] for each in second["warnings"]}
+    assert "overlap" in {each["kind"] for each in api.get(f"/triggers/{first['key']}")["warnings"]}
+    api.patch(f"/triggers/{second['key']}", {"active": False})
+    assert "overlap" not in {each["kind"] for each in api.get(f"/triggers/{first['key']}")["warnings"]}

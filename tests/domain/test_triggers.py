@@ -19,6 +19,7 @@ from domain.triggers import (
     Trigger,
     TriggerDraft,
     change_trigger,
+    held_from,
     in_force,
     parse_trigger,
     render_trigger,
@@ -256,3 +257,24 @@ def test_the_version_that_counts_is_the_last_saved_in_effect(row: str) -> None:
 def test_no_versions_mean_no_trigger() -> None:
     """A trigger without versions is never in force."""
     assert in_force([], MARCH) is None
+
+
+HELD_TABLE = """
+day -1   v1 v2 v4 v5 v6   # nothing yet; version 4 reaches back over version 3, which never counts
+day  0   v1 v2 v4 v5 v6
+day 20   v4 v5 v6
+day 35   v5 v6            # switched off, until version 6
+day 99   v6
+"""
+
+
+@pytest.mark.parametrize("row", HELD_TABLE.strip().splitlines())
+def test_what_counts_now_and_what_takes_over_later(row: str) -> None:
+    """Of a moment on: the version in effect, be it inactive, and each that is to replace it, in order of time."""
+    _, day, *expected = row.partition("#")[0].split()
+    versions = [
+        trigger(version=number, effective_from=MARCH + start * DAY, active=number != 5)
+        for number, start in [(1, 0), (2, 10), (3, 25), (4, 20), (5, 30), (6, 40)]
+    ]
+    for shuffled in (versions, versions[::-1], versions[3:] + versions[:3]):
+        assert [f"v{each.version}" for each in held_from(shuffled, MARCH + int(day) * DAY)] == expected
