@@ -184,9 +184,9 @@ def mark(connection: Connection, marks: Sequence[Mark]) -> None:
         update inbox set state = r.state, next_attempt_at = r.next_attempt_at, reason = r.reason,
             fingerprint = r.fingerprint, claimed_by = null,
             outcome = case when inbox.outcome ? 'commissions' then coalesce(r.outcome, '{}') || jsonb_build_object(
-                'commissions', (select jsonb_agg(key order by key) from (
-                    select jsonb_array_elements_text(inbox.outcome -> 'commissions') as key
-                    union select jsonb_array_elements_text(coalesce(r.outcome -> 'commissions', '[]'))) keys))
+                'commissions', coalesce((select jsonb_agg(key order by key) from (
+                    select jsonb_array_elements_text(nullif(inbox.outcome -> 'commissions', 'null')) as key
+                    union select jsonb_array_elements_text(coalesce(r.outcome -> 'commissions', '[]'))) keys), '[]'))
                 else r.outcome end,
             attempts = case r.state when 'waiting' then 0 else inbox.attempts end,
             finished_at = case when r.next_attempt_at is null then now() end

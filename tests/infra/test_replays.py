@@ -102,6 +102,16 @@ def test_replaying_what_was_processed_books_nothing_and_forgets_nothing(stage: S
     assert (stage.ask("select * from commission_entries"), stage.ask(EVENTS + " and event_key = 'evt_in_1'")) == before
 
 
+def test_what_caused_nothing_may_be_replayed_again_and_again(stage: Stage) -> None:
+    """A change of the program that moved no money says so each time, the third time as the first."""
+    said = stage.ask("select state, outcome from inbox where provider = 'program' order by id")
+    assert {"commissions": []} in [outcome for _, outcome in said]
+    for _ in range(3):
+        _replay(stage, Which(state=InboxState.PROCESSED, provider="program"))
+        stage.drainer.run()
+        assert stage.ask("select state, outcome from inbox where provider = 'program' order by id") == said
+
+
 @pytest.mark.parametrize(
     ("which", "found"),
     [
