@@ -39,9 +39,14 @@ class PreviewRow:
 
 
 def with_draft(program: Program, key: str, draft: TriggerDraft, since: datetime) -> Program:
-    """The program as if the draft had been in force since a moment, in place of the trigger with that key."""
-    drafted = replace(draft, effective_from=None, active=True).as_version(key, 1, since)
-    return replace(program, triggers={**program.triggers, key: (drafted,)})
+    """The program as if the draft had been saved under that key, in force since a moment.
+
+    A trigger with that key keeps the versions it has: what they paid for earlier may be credited later.
+    """
+    earlier = program.triggers.get(key, ())
+    version = max((each.version for each in earlier), default=0) + 1
+    drafted = replace(draft, effective_from=None, active=True).as_version(key, version, since)
+    return replace(program, triggers={**program.triggers, key: (*earlier, drafted)})
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ what is saved meanwhile is not in it.
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,11 +23,8 @@ from domain.windows import epoch_ms
 from infra.ledger.case_files import load_case_file
 from infra.ledger.customer_files import load_booked_on, load_customer_files
 from infra.program import ProgramReader
-from infra.program_changes import warnings_about
+from infra.program_changes import key_of, warnings_about
 from infra.settings import Settings
-
-#: The key of a draft that takes no other trigger's place.
-DRAFT = "draft"
 
 #: Transactions, customers or partners judged at once.
 _PORTION = 500
@@ -73,11 +70,13 @@ def preview(
     program = reader.read(connection)
     if replaces is not None and replaces not in program.triggers:
         raise Rejected(f"there is no trigger {replaces}", "replaces")
-    key = replaces or DRAFT
+    # A tie between positions is settled by key: the draft stands under the one that saving it would give it.
+    saying = draft if from_ is None else replace(draft, effective_from=from_)
+    key = replaces or key_of(saying, lambda key: program.triggers.get(key, ()))
     drafted = with_draft(program, key, draft, since)
     judged = Preview(drafted, key, since, to)
     count = _judge(connection, judged, progress)
-    saved = drafted.triggers[key][0]
+    saved = drafted.triggers[key][-1]
     return Previewed(since, to, judged.rows, count, warnings_about(connection, reader, saved, to))
 
 

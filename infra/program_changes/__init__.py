@@ -13,7 +13,7 @@ from infra.program_changes.rejudging import (
     program_changed,
     request_rejudge,
 )
-from infra.program_changes.triggers import change_trigger_by_key, create_trigger, save_trigger, warnings_about
+from infra.program_changes.triggers import change_trigger_by_key, create_trigger, key_of, save_trigger, warnings_about
 
 __all__ = (
     "CUSTOMERS",
@@ -29,6 +29,7 @@ __all__ = (
     "create_partner",
     "create_trigger",
     "customers_portion",
+    "key_of",
     "program_changed",
     "request_rejudge",
     "save_partner",

@@ -1,7 +1,8 @@
 """Triggers as a person sets them: each change is a version, nothing is overwritten."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import dropwhile
 from typing import Any
 
@@ -26,12 +27,20 @@ def create_trigger(connection: Connection, document: object, now: datetime) -> t
     """
     own_program(connection)
     draft = parse_trigger(document)
+    key = key_of(draft, partial(_versions, connection))
+    versions = _versions(connection, key)
+    return (versions[-1], False) if versions else (_add_version(connection, key, draft, None, now), True)
+
+
+def key_of(draft: TriggerDraft, versions_of: Callable[[str], Sequence[Trigger]]) -> str:
+    """The key that a new trigger gets, derived from what it says; a further one where that was changed since.
+
+    One that says exactly the same has it already. `versions_of` gives the versions there are, the latest last.
+    """
     for key in _keys_for(draft):
-        current = _current(connection, key)
-        if current is None:
-            return _add_version(connection, key, draft, None, now), True
-        if _says_the_same(draft, current):
-            return current, False
+        versions = versions_of(key)
+        if not versions or _says_the_same(draft, versions[-1]):
+            return key
     raise AssertionError("there is always another key")
 
 

@@ -1,18 +1,19 @@
 """What a draft would have paid is what the same trigger did pay, when it was there all along."""
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
 from domain.occasions import subjects_of
 from domain.preview import Preview, PreviewRow, with_draft
-from domain.triggers import Trigger, TriggerEvent, parse_trigger
+from domain.triggers import TriggerEvent, parse_trigger
 from tests.domain.table_words import trigger_document
 from tests.domain.tables import stage_of
 from tests.memory_ledger import MemoryLedger
 from tests.simulation.histories import END, START, draw
-from tests.simulation.in_memory import LONG_AGO, MemoryStage, play_at_once
-from tests.simulation.program import document
+from tests.simulation.in_memory import LONG_AGO, MemoryStage, TableTrigger, play_at_once
+from tests.simulation.program import TERMS, document
 from tests.simulation.world import Offer
 
 AFTER = END + timedelta(days=1_000)
@@ -100,14 +101,45 @@ def test_only_the_period_asked_for_is_judged() -> None:
 
 
 def test_a_draft_stands_in_for_the_trigger_it_would_replace() -> None:
-    """Previewing an edit judges with the edit alone, in force since the period's beginning, whatever it says."""
+    """Previewing an edit judges with the edit from the period's beginning on, whatever it says, and what was before."""
     stage = play_at_once(draw(23, 3))
     draft = parse_trigger({"name": "whole", "event": "transaction_created", "active": False,
                            "action": {"type": "percent", "percent": "1"}})  # fmt: skip
-    program = with_draft(stage.program, "whole", draft, START)
-    (only,) = program.triggers["whole"]
-    assert isinstance(only, Trigger)
+    before = stage.program.triggers["whole"]
+    *earlier, last = with_draft(stage.program, "whole", draft, START).triggers["whole"]
+    assert earlier == list(before)
+    assert (last.active, last.effective_from, last.version) == (True, START, len(before) + 1)
+    (only,) = with_draft(stage.program, "another", draft, START).triggers["another"]
     assert (only.active, only.effective_from, only.version) == (True, START, 1)
+
+
+#: Drawn histories in which saving a drawn draft changes the books; in 467 a credit in the
+#: period takes back what an earlier version of the trigger paid before it.
+SAVED = [1, 8, 18, 22, 25, 31, 32, 467]
+
+
+@pytest.mark.parametrize("seed", SAVED)
+def test_a_preview_is_what_saving_the_draft_then_books(seed: int) -> None:
+    """In a drawn trigger's place or beside them all, from a drawn moment on: total less booked is what saving adds."""
+    random = Random(seed)
+    stage = play_at_once(draw(seed, 3))
+    since = random.choice([LONG_AGO, START + (END - START) * random.random()]).replace(microsecond=0)
+    in_place = random.random() < 0.5
+    keys = sorted(stage.program.triggers) if in_place else ["aaa", "zzz"]
+    key, terms = random.choice(keys), random.choice([t for t in TERMS if t.get("event") != "partner_joined"])
+    said = document(Offer(**{"key": key, "version": 1, "since": since, **terms}))
+    preview = previewed(stage, key, said, since)
+    expected = less(summed(preview, "total_minor"), summed(preview, "booked_minor"))
+    before = booked_by(stage.ledger)
+    stage.say(TableTrigger(key, len(stage.program.triggers.get(key, ())) + 1, since, said))
+    assert less(booked_by(stage.ledger), before) == expected
+    assert expected
+
+
+def less(one: dict[tuple[str, str], int], other: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """The difference of two sums by place."""
+    found = {place: one.get(place, 0) - other.get(place, 0) for place in {*one, *other}}
+    return {place: amount for place, amount in found.items() if amount}
 
 
 YEAR = """

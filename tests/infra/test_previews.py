@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.errors import Rejected
+from domain.windows import epoch_ms
 from infra import previews
 from infra.previews import Previewed, document, preview
-from infra.program_changes import save_trigger
+from infra.program_changes import create_trigger, save_trigger
 from infra.unit_of_work import unit_of_work_on
 from tests.builders import item, line, stripe_events
 from tests.stage import LONG_AGO, Stage
@@ -155,3 +156,20 @@ def test_an_empty_period_and_an_unknown_trigger_are_refused(stage: Stage) -> Non
     with pytest.raises(Rejected) as caught:
         previewed(stage, INBOX, replaces="trg_none")
     assert caught.value.field == "replaces"
+
+
+def test_a_tie_is_settled_as_it_will_be_once_the_draft_is_saved(stage: Stage, engine: Engine) -> None:
+    """Of two triggers of one group and position the lower key goes first: that of the draft once it is saved."""
+    group: dict[str, Any] = {"exclusive_group": "best", "position": 1}
+    stage.trigger("trg_0", "2", **group)
+    stage.replay()
+    draft = {**INBOX, "name": "Much more", **group}
+    with unit_of_work_on(engine) as connection:
+        found = preview(connection, draft, LONG_AGO, NOW, stage.settings)
+    foreseen = sum(row.total_minor for row in found.rows.values())
+    assert sum(row.draft_minor for row in found.rows.values()) == 0
+    with engine.begin() as connection:
+        create_trigger(connection, {**draft, "effective_from": epoch_ms(LONG_AGO)}, LONG_AGO)
+    stage.replay()
+    ((booked,),) = stage.ask("select sum(amount_minor) from commissions")
+    assert booked == foreseen

@@ -29,12 +29,12 @@ def set_up(world: World, random: Random) -> None:
     for product, name in PRODUCTS.items():
         percent = random.choice(["10", "15", "20", "7.25", "12.5"])
         _offer(world, LONG_AGO, Offer(f"of_{product}", 1, LONG_AGO, percent=percent, products=(name,)))
-    for number, drawn in enumerate(random.sample(_FURTHER, 7)):
+    for number, drawn in enumerate(random.sample(TERMS, 7)):
         _offer(world, LONG_AGO, Offer(**{"key": f"more_{number}", "version": 1, "since": LONG_AGO, **drawn}))
 
 
 #: Triggers of every kind; a history has some of them.
-_FURTHER: list[dict[str, Any]] = [
+TERMS: list[dict[str, Any]] = [
     {"percent": "5", "group": "gold"},
     {"percent": "2.5", "products": ("Inbox", "Live Chat"), "tag": "vip"},
     {"flat": (500, "usd"), "products": ("Knowledge Base",)},
