@@ -93,6 +93,9 @@ class Touched:
     #: The customer's transactions with credits from the moment on: what they take back may be another charge now,
     #: or there may be more or less left of it. So are those that follow any transaction touched otherwise.
     credits: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)
+    #: Whose payment turns out to be of another moment, or another's: every payment from the moment on, under any name
+    #: of whoever goes by this one, may follow another one now.
+    followers: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)
     #: Posted lines that refer to a product so, from the moment on; see `domain.references`.
     references: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     #: Our customers that a provider's customer was linked to or taken from.

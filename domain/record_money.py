@@ -5,6 +5,7 @@ kept, and counts from the moment the missing link is recorded.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from domain import ids
 from domain.facts import (
@@ -108,11 +109,26 @@ def _settle(key: str, cause: str, known: Known, changes: Changes) -> None:
         changes.touched.transactions.setdefault(key, cause)
         for version in filter(None, (settled, before)):
             _touch_credits(version, cause, changes)
+        if before is not None and _place(settled) != _place(before):
+            _touch_followers(settled, before, cause, changes)
 
 
 def _money(paid: Transaction) -> tuple[object, ...]:
     """A transaction without which event told of it: repeats of one payment are equal by this."""
     return paid.provider_customer_key, paid.currency, paid.occurred_at, paid.lines, paid.metadata
+
+
+def _place(paid: Transaction) -> tuple[str | None, datetime]:
+    """Where a payment stands among all payments: whose it is, and of when."""
+    return paid.provider_customer_key, paid.occurred_at
+
+
+def _touch_followers(now: Transaction, before: Transaction, cause: str, changes: Changes) -> None:
+    """What followed a payment where it stood, and what follows it where it stands, counts others before it."""
+    for version in (now, before):
+        if version.provider_customer_key is not None:
+            place = (version.provider, version.provider_customer_key)
+            note_earliest(changes.touched.followers, place, version.occurred_at, cause)
 
 
 def _touch_credits(paid: Transaction, cause: str, changes: Changes) -> None:

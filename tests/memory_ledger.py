@@ -28,7 +28,7 @@ from domain.known import (
     Touched,
 )
 from domain.occasions import CustomerFile, moments
-from domain.products import Evidence, ProductVersion
+from domain.products import Evidence, ProductVersion, second_of
 from domain.record import windows
 from domain.record_money import transaction_reversed
 from domain.references import led_to_products
@@ -73,7 +73,7 @@ class MemoryLedger:
                 place = (event.provider, event.subscription_key)
                 recorded = self.snapshots.get((*place, event.source.event_key))
                 if recorded is not None:
-                    since[place] = min(since[place], recorded.effective_at)
+                    since[place] = min(since[place], second_of(recorded.effective_at))
         return Known(
             provider_customers=dict(self.people),
             customers=dict(self.customers),
@@ -155,9 +155,7 @@ class MemoryLedger:
         """Everything a touched customer, subscription or charge reaches; of several causes the first by name."""
         found = Affected(dict(touched.transactions), {}, dict(touched.moved))
         causes: dict[str, set[str]] = {}
-        since: dict[ProviderCustomerKey, list[tuple[datetime, str]]] = {
-            place: [moment] for place, moment in touched.credits.items()
-        }
+        since = {place: [moment] for place, moment in touched.credits.items()}
         for paid in self.transactions.values():
             place = (paid.provider, paid.provider_customer_key or "")
             reached = {cause for moment, cause in self._reaching(paid, touched, horizon) if paid.occurred_at >= moment}
@@ -171,7 +169,7 @@ class MemoryLedger:
                 causes.setdefault(paid.key, set()).add(min(cause for _, cause in moments))
         for key, named in causes.items():
             found.transactions.setdefault(key, min(named))
-        for place, (_, cause) in touched.customers.items():
+        for place, (_, cause) in (*touched.customers.items(), *touched.followers.items()):
             found.people.setdefault(place, cause)
         for (provider, subscription), (_, cause) in sorted(touched.subscriptions.items(), key=lambda each: each[1][1]):
             if (owner := self.owners.get((provider, subscription))) is not None:
@@ -183,6 +181,8 @@ class MemoryLedger:
         place = (paid.provider, paid.provider_customer_key or "")
         if place in touched.customers:
             yield touched.customers[place]
+        mine = self._names().get(self._customer_of(paid) or "", ())
+        yield from (moment for name, moment in touched.followers.items() if name in mine)
         for line in paid.lines:
             since = touched.subscriptions.get((paid.provider, line.subscription_key or ""))
             if since is not None:
@@ -394,7 +394,6 @@ def _back(moment: datetime, horizon: timedelta) -> datetime:
 
 
 def _neighbour(line: Sequence[Transaction], key: str, step: int) -> str | None:
-    place = next((n for n, paid in enumerate(line) if paid.key == key), None)
-    if place is None or not 0 <= place + step < len(line):
-        return None
-    return line[place + step].key
+    keys = [paid.key for paid in line]
+    place = keys.index(key) + step if key in keys else -1
+    return keys[place] if 0 <= place < len(keys) else None

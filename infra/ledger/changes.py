@@ -164,11 +164,19 @@ with customers as (
 ), subscriptions as (
     select * from json_to_recordset(cast(:subscriptions as json))
         as w(provider text, key text, since timestamptz, cause text)
+), followers as (
+    select * from json_to_recordset(cast(:followers as json)) as w(provider text, key text, since timestamptz, cause text)
 ), led as (
     select * from json_to_recordset(cast(:led as json)) as w(reference text, since timestamptz, cause text)
 ), directly as (
     select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from customers w
     join transactions t on t.provider = w.provider and t.provider_customer_key = w.key and t.occurred_at >= w.since
+    union all
+    select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from followers w
+    join provider_customers mine on mine.provider = w.provider and mine.provider_customer_key = w.key
+    join provider_customers other on other.customer = mine.customer
+    join transactions t on t.provider = other.provider and t.provider_customer_key = other.provider_customer_key
+        and t.occurred_at >= w.since
     union all
     select t.key, t.provider, t.provider_customer_key, t.occurred_at, w.cause from subscriptions w
     join transaction_lines l on l.provider = w.provider and l.subscription_key = w.key
@@ -206,6 +214,7 @@ def affected(connection: Connection, touched: Touched, horizon: timedelta) -> Af
             customers=_moments(touched.customers),
             subscriptions=_moments(touched.subscriptions),
             credits=_moments(touched.credits),
+            followers=_moments(touched.followers),
             led=as_json(
                 {"reference": reference, "since": since, "cause": cause}
                 for reference, (since, cause) in touched.references.items()
@@ -214,7 +223,8 @@ def affected(connection: Connection, touched: Touched, horizon: timedelta) -> Af
         )
         for row in rows:
             found.transactions.setdefault(row.key, row.cause)
-    found.people.update({place: cause for place, (_, cause) in touched.customers.items()})
+    for place, (_, cause) in (*touched.customers.items(), *touched.followers.items()):
+        found.people.setdefault(place, cause)
     return found
 
 

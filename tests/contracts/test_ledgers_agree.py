@@ -18,6 +18,7 @@ from infra.settings import load_settings
 from tests.memory_addresses import AddressLedger
 from tests.simulation.histories import draw
 from tests.simulation.in_memory import MemoryStage, events_of
+from tests.simulation.retelling import retold
 from tests.simulation.stating import statements
 from tests.simulation.world import World
 from tests.stage import Stage
@@ -105,6 +106,18 @@ def test_what_the_company_states_is_booked_alike(engine: Engine, seed: int, by_e
     with engine.connect() as connection:
         led = load_case_file(connection, keys).transactions
     assert led == memory.ledger.load_case(keys).transactions
+
+
+@pytest.mark.parametrize("seed", range(230, 234))
+def test_payments_told_otherwise_are_booked_alike(engine: Engine, seed: int) -> None:
+    """A payment that moves in time or to another customer has both judge the same payments again."""
+    world, random = draw(seed, 2), Random(seed)
+    memory, stage = MemoryStage(), Stage(engine)
+    memory.set(world.changes)
+    _play_changes(stage, world)
+    events = events_of(world)
+    for facts in in_portions(random, [*events, *retold(events, random)]):
+        assert played(stage, facts) == page(memory.play(facts))
 
 
 @pytest.mark.parametrize("seed", range(208, 212))
