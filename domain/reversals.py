@@ -42,13 +42,17 @@ def settle(paid: Transaction, reversals: Iterable[Reversal]) -> Transaction:
     taken = dict.fromkeys((line.key for line in paid.lines), 0)
     tax_minor = paid.tax_minor
     spread_minor = _paid_back(known, notes) + _withdrawn(known)
+    unplaced_minor = 0
     for note in sorted(notes, key=lambda note: note.reversal_key):
-        off_lines, note_tax, unplaced = _of_note(note, paid.lines, taken)
+        if not note.lines:
+            spread_minor += note.amount_minor
+            continue
+        off_lines, note_tax, without_line = _of_note(note, paid.lines, taken)
         for key, amount_minor in off_lines.items():
             taken[key] += amount_minor
         tax_minor -= min(tax_minor, note_tax)
-        spread_minor += unplaced
-    taken = _spread(spread_minor, paid.lines, taken, tax_minor)
+        unplaced_minor += without_line
+    taken = _spread(spread_minor, unplaced_minor, paid.lines, taken, tax_minor)
     return replace(paid, lines=tuple(replace(line, reversed_minor=taken[line.key]) for line in paid.lines))
 
 
@@ -68,12 +72,10 @@ def _withdrawn(known: Iterable[Reversal]) -> int:
 
 
 def _of_note(note: Reversal, lines: Sequence[Line], taken: Mapping[str, int]) -> tuple[dict[str, int], int, int]:
-    """What a note takes off each line, the tax in it, and what none of our lines answers to (to be spread).
+    """What a note takes off each line, the tax in it, and what none of our lines answers to (to be spread, untaxed).
 
     More than a line has left is taken off nothing else: the note is about that line.
     """
-    if not note.lines:
-        return {}, 0, note.amount_minor
     off: dict[str, int] = {}
     unplaced = 0
     for part in note.lines:
@@ -97,10 +99,17 @@ def _line_of(part: ReversalLine, lines: Iterable[Line]) -> Line | None:
     return found[0] if len(found) == 1 else None
 
 
-def _spread(amount_minor: int, lines: Sequence[Line], taken: Mapping[str, int], tax_minor: int) -> dict[str, int]:
-    """Take an amount, tax included, off what is left of every line: never more than the payment still amounts to."""
+def _spread(
+    taxed_minor: int, untaxed_minor: int, lines: Sequence[Line], taken: Mapping[str, int], tax_minor: int
+) -> dict[str, int]:
+    """Take an amount, its share of the tax included, and one without tax off what is left of every line.
+
+    Never more than the payment still amounts to.
+    """
     left = [max(0, line.net_minor) - taken[line.key] for line in lines]
     net_minor = max(0, sum(left) + sum(min(0, line.net_minor) for line in lines))
-    off_net_minor, _ = split_proportionally(min(amount_minor, net_minor + tax_minor), [net_minor, tax_minor])
-    parts = split_proportionally(off_net_minor, left)
+    untaxed_minor = min(untaxed_minor, net_minor)
+    net_minor -= untaxed_minor
+    off_net_minor, _ = split_proportionally(min(taxed_minor, net_minor + tax_minor), [net_minor, tax_minor])
+    parts = split_proportionally(untaxed_minor + off_net_minor, left)
     return {line.key: taken[line.key] + part for line, part in zip(lines, parts, strict=True)}
