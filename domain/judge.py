@@ -278,8 +278,8 @@ class Judge:
         trigger, action = term.trigger, term.trigger.action
         if not isinstance(action, PercentAction) or charged.claimant.currency != self.paid.currency:
             return None
-        paid_out = [part for part in term.instalments if not self._is_declined(part.claimant)]
-        left, stopped = charged.amount_minor, kept_back(charged, paid_out)
+        left, stopped = charged.amount_minor, kept_back(charged, term.instalments)
+        stopped += sum(self._declined(part) for part in term.instalments)
         for earlier_minor in taken:
             back = min(left, max(0, -percent_of(earlier_minor, action.percent)))
             left, stopped = left - back, max(0, stopped - back)
@@ -299,9 +299,16 @@ class Judge:
         )
         return Verdict(trigger, key, f"credits {charged.claimant.occasion_key}", wanted, None, (wanted,), -back)
 
-    def _is_declined(self, claimant: Claimant) -> bool:
-        booked = self.case.booked.get(claimant.occasion_key, ())
-        return any(c.claimant == claimant and c.state is CommissionState.DECLINED for c in booked)
+    def _declined(self, part: Desired) -> int:
+        """How much of an instalment a person refused to pay: all of it, or what a later adjustment would have added.
+
+        An adjustment that would have taken something back was forgiven: the rest of the commission was paid out.
+        """
+        booked = self.case.booked.get(part.claimant.occasion_key, ())
+        declined = [c for c in booked if c.claimant == part.claimant and c.state is CommissionState.DECLINED]
+        if any(c.part == 0 for c in declined):
+            return part.amount_minor
+        return min(part.amount_minor, max(0, sum(c.amount_minor for c in declined)))
 
 
 def charge_of_whole(credit: Transaction, case: CaseFile) -> str | None:
