@@ -32,7 +32,10 @@ class ProductVersion:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A paid positive line: from `at` on its product is Active, unless the subscription had ended by then."""
+    """A paid positive line: from `at` on its product is Active, unless the subscription had ended by then.
+
+    Payments are dated in whole seconds: one in the second in which an ended subscription resumed is of what resumed.
+    """
 
     product_key: str
     at: datetime
@@ -106,8 +109,9 @@ def fold(
 
     Versions that repeat the state before them are left out; of several at one instant the last stands.
     """
-    walk = _Walk(before)
-    for entry in _merged(in_order(snapshots, before.last_seen), evidence):
+    ordered = in_order(snapshots, before.last_seen)
+    walk = _Walk(before, ordered)
+    for entry in _merged(ordered, evidence):
         if walk.ended_for_good:
             break
         walk.step(entry)
@@ -125,7 +129,7 @@ def state_before(
     belongs to it however old it is.
     """
     ordered = in_order(snapshots)
-    walk = _Walk(SubscriptionState(products))
+    walk = _Walk(SubscriptionState(products), ordered)
     for entry in _merged(ordered, evidence):
         walk.step(entry)
     return SubscriptionState(products, frozenset(walk.present), walk.ended_for_good, ordered[-1] if ordered else None)
@@ -150,10 +154,12 @@ def _time_and_content(proof: Evidence) -> tuple[datetime, str, bool, str, tuple[
 class _Walk:
     """One pass over a subscription's facts; lives only inside `fold`."""
 
-    def __init__(self, before: SubscriptionState) -> None:
+    def __init__(self, before: SubscriptionState, ordered: Iterable[SubscriptionSeen]) -> None:
+        self.running_in = {second_of(seen.effective_at) for seen in ordered if not seen.ended}
         self.before = before.products
         self.current = dict(before.products)
         self.present = set(before.present)
+        self.ended = before.last_seen is not None and before.last_seen.ended
         self.ended_for_good = before.ended_for_good
         self.versions: dict[str, list[ProductVersion]] = {}
 
@@ -176,9 +182,12 @@ class _Walk:
         for product_key in sorted(items):
             self._set(product_key, self._listed(product_key, items[product_key], seen))
         self.present = items.keys() | (unlisted if stays else set())
+        self.ended = seen.ended
         self.ended_for_good = self.ended_for_good or (seen.ended and seen.absorbing)
 
     def paid(self, line: Evidence) -> None:
+        if self.ended and second_of(line.at) not in self.running_in:
+            return  # the last bill of what is over
         known = self.current.get(line.product_key)
         if known is None:
             known = ProductVersion(line.at, ProductStatus.NONE, currency=line.currency, price_keys=line.price_keys)
@@ -216,6 +225,11 @@ class _Walk:
         before = versions[-1] if versions else self.before.get(product_key)
         if before is None or not version.same_state(before):
             versions.append(version)
+
+
+def second_of(moment: datetime) -> datetime:
+    """The whole second that a moment is in."""
+    return moment.replace(microsecond=0)
 
 
 def version_at(history: Sequence[ProductVersion], at: datetime) -> ProductVersion | None:

@@ -29,7 +29,7 @@ from domain.known import (
     SubscriptionWindow,
     note_earliest,
 )
-from domain.products import Evidence, ProductVersion, fold
+from domain.products import Evidence, ProductVersion, fold, second_of
 from domain.record_customers import add_claim, note_unknown_customers, record_customers
 from domain.record_money import cause_of, record_money
 from domain.transactions import Line, Transaction, transaction_of
@@ -60,7 +60,8 @@ def windows(events: Iterable[BillingEvent], known: Mapping[str, Transaction]) ->
     for event in events:
         match event:
             case SubscriptionSeen():
-                note_earliest(since, (event.provider, event.subscription_key), event.effective_at, "")
+                # What was paid earlier in the same second may be of this one; see `domain.products.Evidence`.
+                note_earliest(since, (event.provider, event.subscription_key), second_of(event.effective_at), "")
             case InvoicePaid():
                 paid = transaction_of(event)
                 for version in (paid, known.get(paid.key, paid)):

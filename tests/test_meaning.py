@@ -12,8 +12,9 @@ SHORT = {
     "O": "domain/test_stories_others_get_wrong.py",
     "W": "worker/test_story.py",
     "M": "worker/test_story_of_money.py",
+    "T": "domain/test_stories_of_money.py",
 }
-POINTER = re.compile(r"`(?P<file>[\w/]+\.py): (?P<test>[^`]+)`|\b(?P<short>[SOWM]): `(?P<story>[^`]+)`")
+POINTER = re.compile(r"`(?P<file>[\w/]+\.py): (?P<test>[^`]+)`|\b(?P<short>[SOWMT]): `(?P<story>[^`]+)`")
 
 
 def pointers(line: str) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from domain.catalogue import Catalogue
 from domain.customers import Claim, Customer
 from domain.facts import BillingEvent, CustomerLinked, CustomerSeen, ProductClaimed, SubscriptionSeen
 from domain.known import Known, ProviderCustomer, ProviderCustomerKey, SubscriptionKey, SubscriptionWindow
-from domain.products import Evidence, ProductVersion, state_before
+from domain.products import Evidence, ProductVersion, second_of, state_before
 from domain.record import sale_claim, windows
 from domain.transactions import Transaction
 from infra.ledger.addresses import load_sharing
@@ -123,7 +123,7 @@ def _since(
     )
     for row in rows:
         place = (row.provider, row.subscription_key)
-        since[place] = min(since[place], row.effective_at)
+        since[place] = min(since[place], second_of(row.effective_at))
     return since
 
 

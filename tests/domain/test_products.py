@@ -109,6 +109,30 @@ def test_an_end_that_does_not_absorb_is_undone_in_the_same_second() -> None:
     assert story(facts) == {"inbox": [(0, ACTIVE)]}
 
 
+def test_the_last_bill_of_what_is_over_brings_nothing_back() -> None:
+    """Though it may be reactivated, a cancelled subscription is not by a payment: only by the provider's own word."""
+    facts = [
+        seen(0, ACTIVE, "inbox", version=1),
+        seen(5, ACTIVE, "inbox", version=2, ended=True, absorbing=False),
+    ]
+    late = [paid(9, "inbox"), paid(9, "chat")]
+    assert story(facts, late) == {"inbox": [(0, ACTIVE), (5, CHURNED)]}
+    assert story([*facts, seen(12, TRIAL, "inbox", version=3)], late)["inbox"][-1] == (12, TRIAL)
+    assert story(facts, [paid(5, "inbox"), paid(4, "chat")])["chat"] == [(4, ACTIVE), (5, CHURNED)]
+
+
+def test_what_is_paid_in_the_second_of_a_reactivation_is_of_what_resumed() -> None:
+    """Payments are dated in whole seconds, changes in milliseconds: the payment was for the product that came back."""
+    facts = [
+        seen(0, ACTIVE, "inbox", version=1),
+        seen(5, ACTIVE, "inbox", version=2, ended=True, absorbing=False),
+        replace(seen(9, ACTIVE, "inbox", version=3), effective_at=at(9) + timedelta(milliseconds=700)),
+    ]
+    history = fold(SubscriptionState(), facts, [paid(9, "inbox")])["inbox"]
+    assert [v.status for v in history] == [ACTIVE, CHURNED, ACTIVE]
+    assert history[-1].effective_at == at(9)
+
+
 def test_the_higher_number_of_the_provider_wins_whatever_moment_it_speaks_of() -> None:
     """An end that is dated back undoes what older snapshots said of the time after it, and a newer one comes back."""
     facts = [
