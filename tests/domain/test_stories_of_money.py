@@ -1,4 +1,4 @@
-"""What payments that are told otherwise, taken back and adjusted come to: tables, played as written and in any order."""
+"""What payments told otherwise, taken back or adjusted come to: tables, played as written and in any order."""
 
 import pytest
 
