@@ -21,6 +21,8 @@ SERVER_VERSION_MIN = 15
 _MIGRATION_LOCK = 0x50415F4D49475254
 _MIGRATION_LOCK_WAIT_S = 60
 _MIGRATION_ATTEMPTS_MAX = 20
+#: With any of these off, a server confirms what a crash may take back.
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 class ServerUnfit(AttributionError):
@@ -84,7 +86,7 @@ def check_server(engine: Engine) -> list[str]:
             raise ServerUnfit("the database is read-only; point DATABASE_URL at the primary server")
         return [
             f"{name} is off: an event answered with 200 could be lost in a crash; turn it on in the server's settings"
-            for name in ("fsync", "synchronous_commit", "full_page_writes")
+            for name in DURABLE
             if _setting(connection, name) == "off"
         ]
 

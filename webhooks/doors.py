@@ -22,10 +22,14 @@ Headers = Mapping[bytes, bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
-    """A delivery that is not believed: the status it gets, and the reason it does not get to know."""
+    """A delivery that is not believed: the status it gets, and the reason it does not get to know.
+
+    `skew_s`: how far our clock is ahead of a true signature's, where that is the reason.
+    """
 
     status: int
     reason: str
+    skew_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ class StripeDoor:
         def admit(body: bytes, now_s: float) -> Admitted | TurnedAway:
             verdict = self._verifier.verify(header, body, now_s)
             if isinstance(verdict, Refusal):
-                return TurnedAway(400, verdict.value)
+                is_of_time = verdict in (Refusal.TOO_OLD, Refusal.TOO_NEW)
+                return TurnedAway(400, verdict.value, now_s - int(header.timestamp) if is_of_time else None)
             return self._read(body, verdict.fingerprint, verdict.skew_s)
 
         return admit

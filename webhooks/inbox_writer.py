@@ -13,11 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
+import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from infra import bodies
 from infra.crashpoint import reach
+from infra.database import DURABLE
+
+_log = structlog.get_logger()
 
 #: A connection that breaks within this many seconds was broken before.
 _AT_ONCE_S = 0.5
@@ -181,9 +185,19 @@ def connections_of(engine: Engine) -> Callable[[], psycopg.Connection]:
         connection = pooled.driver_connection
         assert isinstance(connection, psycopg.Connection), "make_engine uses psycopg"
         pooled.detach()
+        _complain_of_forgetfulness(connection)
         return connection
 
     return open_connection
+
+
+def _complain_of_forgetfulness(connection: psycopg.Connection) -> None:
+    """At every connect, not only at the start: after a failover it is another server."""
+    query = "select name from pg_settings where name = any(%s) and setting = 'off'"
+    off = [str(name) for (name,) in connection.execute(query, (list(DURABLE),))]
+    connection.rollback()
+    if off:
+        _log.error("database.unsafe", off=off, reason="an event answered with 200 could be lost in a crash")
 
 
 def _columns(rows: Sequence[Row]) -> tuple[list[object], ...]:

@@ -10,6 +10,7 @@ from typing import Any
 from infra.health import Health
 from webhooks.answers import ACCEPTED, DUPLICATE, GET_ONLY, Answer, Send, plain, refusal
 from webhooks.batcher import Batcher, Stored
+from webhooks.clock_watch import ClockWatch
 from webhooks.doors import Admit, Door, Headers, TurnedAway
 from webhooks.metrics import Metrics
 from webhooks.reading import BODY_BYTES_MAX, ClientGone, InFlight, Receive, read_body
@@ -38,9 +39,11 @@ class Receiver:
         self._metrics = metrics
         self._clock = clock
         self._refusals = RefusalLog()
+        self._clock_watch = clock_watch = ClockWatch()
         self._in_flight = in_flight = InFlight()
         metrics.gauge("webhook_in_flight", "Deliveries being answered", lambda: in_flight.count)
         metrics.gauge("webhook_in_flight_bytes", "Bytes of their bodies", lambda: in_flight.bytes_held)
+        metrics.gauge("webhook_clock_ahead_seconds", "Our clock minus the senders', median", lambda: clock_watch.skew_s)
         metrics.gauge("webhook_queued", "Events no flusher has taken yet", lambda: batcher.queued_count)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +95,10 @@ class Receiver:
         headers = _headers(scope["headers"])
         if headers.get(b"content-encoding", b"identity") != b"identity":
             return TurnedAway(415, "content_encoding")
-        # The server has refused what is not one number. Of two ways to say a length it took the chunks, and closes.
+        # The server has refused what is not one number. Of two ways to say a length it took the chunks, does not show
+        # the other, and closes the connection after this request. What else a body may have been put into it leaves.
+        if headers.get(b"transfer-encoding", b"chunked") != b"chunked":
+            return TurnedAway(400, "transfer_encoding")
         length = headers.get(b"content-length") or b"0"
         if len(length) > _LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX:
             return TurnedAway(413, "too_large")
@@ -106,6 +112,8 @@ class Receiver:
             return body
         try:
             admitted = admit(body, self._clock())
+            if admitted.skew_s is not None:
+                self._clock_watch.signed(admitted.skew_s)
             if isinstance(admitted, TurnedAway):
                 return admitted
             self._metrics.verified(door.provider, admitted.row.secret_fingerprint, admitted.skew_s)

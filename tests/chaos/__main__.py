@@ -20,16 +20,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="how long it is broken (5)")
     parser.add_argument("--rate", type=float, default=100.0, help="deliveries a second (100)")
+    parser.add_argument("--quiet", type=float, default=30.0, help="how soon it is to be at rest after that, in s (30)")
     parser.add_argument("--seed", type=int, help="of the histories and the faults; drawn unless given")
     parser.add_argument("--matrix", type=int, metavar="TIMES", help="kill at every named line so many times instead")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep what the processes logged there")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     seed = options.seed if options.seed is not None else int(time.time()) % 1_000_000
     if options.matrix:
         verdicts = [each for found in run_matrix(seed, options.matrix, _say).values() for each in found]
     else:
-        verdicts = [run_campaign(seed, options.minutes * 60, options.rate, _say)]
+        verdicts = [
+            run_campaign(
+                seed, options.minutes * 60, options.rate, told=_say, log=options.log, quiet_within_s=options.quiet
+            )
+        ]
     for verdict in verdicts:
         if not (options.matrix and verdict.is_good):
             sys.stdout.writelines(f"{line}\n" for line in verdict.lines())

@@ -25,7 +25,7 @@ from tests.chaos.provider import Answers, Provider
 from tests.chaos.verdict import Verdict, judge
 from tests.conftest import REPOSITORY, new_database, reachable_folder
 from tests.stage import Stage
-from tests.webhooks.receiver_process import SECRET, free_port, running
+from tests.webhooks.receiver_process import SECRET, free_port, running_at
 
 OF_THE_RECEIVER: tuple[CrashPoint, ...] = ("before_commit", "after_commit")
 OF_THE_WORKER: tuple[CrashPoint, ...] = ("after_claim", "after_effect_before_done")
@@ -79,7 +79,7 @@ def _trial(kill: Kill, point: CrashPoint, seed: int, url: str, redis_url: str) -
         with reachable_folder() as folder:
             answers = kill(stage, business, armed, redis_url, folder)
             stage.drainer.sweep(_WITHIN_S)
-            return judge(stage, business, answers, seed=seed, done=[], quiet_s=0.0, output="")
+            return judge(stage, business, answers, seed=seed, done=[], quiet_s=0.0, quiet_within_s=0.0, output="")
     finally:
         engine.dispose()
 
@@ -89,12 +89,12 @@ def _kill_receiver(stage: Stage, business: Business, armed: str, redis_url: str,
     url = stage.engine.url.render_as_string(hide_password=False)
     settings, port = {"DATABASE_URL": url, "REDIS_URL": redis_url}, free_port()
     with ExitStack() as stack:
-        with running(folder, crashpoint=armed, port=port, **settings) as receiver:
+        with running_at(port, folder, crashpoint=armed, **settings) as receiver:
             provider = Provider(port, SECRET, business.deliveries, _RATE)
             stack.enter_context(provider.delivering())
             code = receiver.process.wait(_WITHIN_S)
             assert code == KILLED_EXIT_CODE, f"it ended with {code}"
-        receiver = stack.enter_context(running(folder, port=port, **settings))
+        receiver = stack.enter_context(running_at(port, folder, **settings))
         _wait(lambda: provider.open_count == 0, lambda: receiver.log()[-2000:])
     return provider.answers
 

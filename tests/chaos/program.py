@@ -124,7 +124,7 @@ def _broker_proxy(addresses: Addresses) -> Proxy:
     assert url.host is not None
     assert url.port is not None
     place = (url.host, url.port)
-    return Proxy(lambda: socket.create_connection(place, timeout=5))
+    return Proxy(lambda: socket.create_connection(place))
 
 
 def _wait_until_ready(port: int, output: Path) -> None:

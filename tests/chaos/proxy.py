@@ -19,6 +19,8 @@ class Proxy:
         self._mode: Mode = "flowing"
         self._passing = threading.Event()
         self._passing.set()
+        #: Answers were lost since the last heal.
+        self._lost = False
         self._lock = threading.Lock()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -40,8 +42,9 @@ class Proxy:
 
     def heal(self) -> None:
         """All passes again. What lost an answer cannot go on: those connections are reset."""
-        was, self._mode = self._mode, "flowing"
-        if was == "mute":
+        self._mode = "flowing"
+        if self._lost:
+            self._lost = False
             self._reset_all()
         self._passing.set()
 
@@ -82,7 +85,9 @@ class Proxy:
         try:
             while chunk := source.recv(65536):
                 self._passing.wait()
-                if not (is_answer and self._mode == "mute"):
+                if is_answer and self._mode == "mute":
+                    self._lost = True
+                else:
                     sink.sendall(chunk)
         except OSError:  # reset, by either side or by us
             pass

@@ -8,7 +8,7 @@ from tests.simulation.in_memory import faults, play_at_once
 
 def test_broken_under_load_it_loses_and_doubles_nothing() -> None:
     """A few seconds of faults under load: what was acknowledged is stored, done once, and worth what it should be."""
-    verdict = run_campaign(3, 5, 30)
+    verdict = run_campaign(3, 5, 30, quiet_within_s=60)
     assert verdict.off == []
     assert verdict.faults >= 1
     assert verdict.duplicates > 10

@@ -91,11 +91,15 @@ class ReceiverProcess:
 
 
 @contextmanager
-def running(
-    folder: Path, *, crashpoint: str | None = None, port: int | None = None, **settings: str
-) -> Iterator[ReceiverProcess]:
-    """A receiver that answers, on `port` if one is given; stopped afterwards unless it has ended by then."""
-    port = port or free_port()
+def running(folder: Path, *, crashpoint: str | None = None, **settings: str) -> Iterator[ReceiverProcess]:
+    """A receiver that answers; stopped afterwards unless it has ended by then."""
+    with running_at(free_port(), folder, crashpoint=crashpoint, **settings) as receiver:
+        yield receiver
+
+
+@contextmanager
+def running_at(port: int, folder: Path, *, crashpoint: str | None = None, **settings: str) -> Iterator[ReceiverProcess]:
+    """The same, at this port."""
     environment = {
         "PYTHONPATH": str(REPOSITORY),
         "PORT": str(port),

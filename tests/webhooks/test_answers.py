@@ -169,6 +169,16 @@ def test_two_lengths_are_one_too_many(receiver: ReceiverProcess) -> None:
     assert twice.startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("codings", [["gzip, chunked"], ["chunked", "chunked"], ["identity", "chunked"]])
+def test_a_body_is_in_chunks_or_as_it_is(receiver: ReceiverProcess, codings: list[str]) -> None:
+    """Any transfer coding but one `chunked` gets 400: whoever stands between us may read it otherwise."""
+    body = event_body(new_key())
+    headers = [f"Stripe-Signature: {signature(body)['stripe-signature']}", "Connection: close"]
+    head = post_head(None, [*headers, *(f"Transfer-Encoding: {coding}" for coding in codings)])
+    answer = receiver.talk(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
 def test_a_body_in_chunks_is_the_same_body(receiver: ReceiverProcess) -> None:
     """A signed body sent in pieces of any size is accepted."""
     body = event_body(new_key())

@@ -155,3 +155,35 @@ def test_an_unmigrated_database_is_not_ready_and_takes_nothing(
     time.sleep(1.1)
     answer = own_receiver.client.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "migrations not current\n")
+
+
+def test_a_server_without_a_free_connection_gets_503_and_a_new_try(
+    own_receiver: ReceiverProcess, own_stored: Query, admin: psycopg.Connection, name: str
+) -> None:
+    """With every connection taken by others nobody waits and memory stays; with one free again all goes on (F11)."""
+    assert own_receiver.deliver(event_body("evt_before")).status_code == 200
+    before_kb = own_receiver.resident_kb()
+    admin.execute(f'alter database "{name}" connection limit 1')  # the one that looks
+    cut_sessions(admin, name)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda number: timed(own_receiver, event_body(f"evt_{number}")), range(200)))
+    admin.execute(f'alter database "{name}" connection limit -1')
+    assert {answer.status_code for answer, _ in answers} == {503}
+    assert max(took_s for _, took_s in answers) < 2
+    assert own_receiver.resident_kb() - before_kb < 16 * 1024
+    deliver_until_accepted(own_receiver, event_body("evt_after"))
+    assert own_stored("select count(*) from inbox") == [(2,)]
+
+
+def test_a_server_that_may_forget_is_complained_of(
+    own_receiver: ReceiverProcess, own_stored: Query, admin: psycopg.Connection, name: str
+) -> None:
+    """Whenever it connects, the receiver says loudly that a crash of such a server could take back a 200 (F05)."""
+    assert own_receiver.deliver(event_body("evt_1")).status_code == 200
+    assert '"database.unsafe"' not in own_receiver.log()
+    admin.execute(f'alter database "{name}" set synchronous_commit = off')
+    cut_sessions(admin, name)
+    deliver_until_accepted(own_receiver, event_body("evt_2"))
+    [line] = {line for line in own_receiver.log().splitlines() if '"database.unsafe"' in line}
+    assert '"level": "error"' in line
+    assert '"off": ["synchronous_commit"]' in line

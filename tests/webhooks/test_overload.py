@@ -1,0 +1,145 @@
+"""More deliveries than can be committed, and a receiver replaced by another amid them."""
+
+import asyncio
+import resource
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.webhooks.conftest import Query
+from tests.webhooks.receiver_process import STRIPE, ReceiverProcess, event_body, post_head, running, signature
+
+#: At once: more than the receiver lets in.
+_SENDERS = 800
+_DELIVERIES = 1600
+
+#: Makes each batch take a second: with two flushers of 256 rows, about 500 rows a second at most.
+_SLOW = """
+    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(1); return null; end $$;
+    create trigger slowly before insert on inbox for each statement execute function slowly();
+"""
+
+
+@dataclass
+class Flood:
+    """What became of a flood."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    #: Of deliveries that got their 200.
+    took_s: list[float] = field(default_factory=list)
+
+
+async def flood(port: int) -> Flood:
+    """Everything at once; who is turned away sends again after a moment, until all have their 200."""
+    found = Flood()
+    left = iter(range(_DELIVERIES))
+
+    async def send() -> None:
+        for number in left:
+            body = event_body(f"evt_{number}", padding="x" * 4000)
+            while True:
+                began_s = time.monotonic()
+                status = await _deliver(port, body)
+                found.statuses[status] += 1
+                if status == httpx.codes.OK:
+                    found.took_s.append(time.monotonic() - began_s)
+                    break
+                await asyncio.sleep(0.5)
+
+    await asyncio.gather(*(send() for _ in range(_SENDERS)))
+    return found
+
+
+async def _deliver(port: int, body: bytes) -> int:
+    """One delivery by hand: an HTTP client for that many at once would itself be what is too slow.
+
+    Who is turned away before the body is read may find the connection closed while sending it: that is 503 too.
+    """
+    headers = [f"Stripe-Signature: {signature(body)['stripe-signature']}", "Connection: close"]
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post_head(len(body), headers) + body)
+        answer = await reader.readline()
+        writer.close()
+    except ConnectionError:
+        return 503
+    return int(answer.split()[1]) if answer else 503
+
+
+def test_what_is_too_much_is_turned_away_and_comes_again(own_receiver: ReceiverProcess, own_stored: Query) -> None:
+    """Flooded with more than it can commit, it answers 503 to some and the others in time, keeps its size, loses none.
+
+    (F21)
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
+    own_stored(_SLOW)
+    before_kb = own_receiver.resident_kb()
+    highest_kb = [before_kb]
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.1):
+            highest_kb.append(own_receiver.resident_kb())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        found = asyncio.run(flood(own_receiver.port))
+    finally:
+        ended.set()
+        watching.join()
+    assert set(found.statuses) == {200, 503}
+    assert found.statuses[200] == _DELIVERIES
+    assert statistics.quantiles(found.took_s, n=100)[98] < 5.5
+    assert max(highest_kb) - before_kb < 64 * 1024
+    assert own_stored("select count(*), count(distinct event_key) from inbox") == [(_DELIVERIES, _DELIVERIES)]
+    assert own_receiver.metric("webhook_in_flight") == 0
+
+
+def test_a_deploy_turns_nobody_away(database_url: str, redis_url: str, own_stored: Query, tmp_path: Path) -> None:
+    """Twice another receiver takes over and the former is told to stop: all deliveries get 200, once (F22)."""
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    statuses: Counter[object] = Counter()
+    ended = threading.Event()
+    with ExitStack() as stack:
+        taking = [stack.enter_context(running(tmp_path, **settings))]
+        threads = [threading.Thread(target=_deliver_on, args=(n, taking, statuses, ended.is_set)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(2):
+                following = stack.enter_context(running(tmp_path, **settings))
+                before, taking[:] = taking[0], [following]
+                before.process.terminate()
+                assert before.process.wait(15) == 0
+                time.sleep(0.3)
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+    assert set(statuses) <= {200, "ConnectError"}
+    assert statuses[200] > 50
+    assert own_stored("select count(*) from inbox") == [(statuses[200],)]
+
+
+def _deliver_on(
+    thread: int, taking: list[ReceiverProcess], statuses: "Counter[object]", has_ended: Callable[[], bool]
+) -> None:
+    """To whichever receiver is taking deliveries, as a load balancer does; a refused connect is tried again."""
+    count = 0
+    while not has_ended():
+        body = event_body(f"evt_{thread}_{count}")
+        address = f"http://127.0.0.1:{taking[0].port}{STRIPE}"
+        try:
+            statuses[httpx.post(address, content=body, headers=signature(body), timeout=15).status_code] += 1
+            count += 1
+        except httpx.TransportError as error:
+            statuses[type(error).__name__] += 1
