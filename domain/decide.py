@@ -55,7 +55,7 @@ def decide(touched: Mapping[str, str], case: CaseFile, program: Program) -> Deci
     last_of: dict[str, str] = {}
     for paid in sorted((case.transactions[key] for key in touched if key in case.transactions), key=moment_of):
         judge = Judge(paid, case, program, before, traced=False)
-        wanted = [each for verdict in judge.charges() + judge.credits() for each in verdict.instalments]
+        wanted = [each for verdict in judge.fired() for each in verdict.instalments]
         entries = bookings(wanted, case.booked.get(paid.key, ()))
         decision.bookings += [Booking(entry, touched[paid.key]) for entry in entries]
         customer = customer_of(paid, case)

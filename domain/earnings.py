@@ -24,8 +24,11 @@ class Earning:
     arithmetic: str
 
 
-def earning_on(action: Action, line: Line | None, paid: Transaction, basis: Basis) -> Earning:
-    """What an action earns on a positive line, or (None) on the whole of a positive payment."""
+def earning_on(action: Action, line: Line | None, paid: Transaction, basis: Basis, *, worded: bool = True) -> Earning:
+    """What an action earns on a positive line, or (None) on the whole of a positive payment.
+
+    Its arithmetic is left out where nobody reads it (`worded` is False): it costs more than the amount.
+    """
     share: Line | Transaction = line or paid
     paid_minor = share.amount_minor(basis)
     # Credits of the same payment may outweigh what reversals left of its charges: below nothing nothing is earned.
@@ -33,16 +36,25 @@ def earning_on(action: Action, line: Line | None, paid: Transaction, basis: Basi
     match action:
         case PercentAction(percent):
             earned_minor = percent_of(left_minor, percent)
-            text = f"{amounts(line, paid, basis)} x {plain(percent)} % = {format_money(earned_minor, paid.currency)}"
-            return Earning(percent_of(paid_minor, percent), earned_minor, paid.currency, text)
+            as_paid_minor = earned_minor if paid_minor == left_minor else percent_of(paid_minor, percent)
+            earning = Earning(as_paid_minor, earned_minor, paid.currency, "")
+        case FlatAction(flat_minor, currency):
+            earning = Earning(flat_minor, share_of(flat_minor, left_minor, paid_minor), currency, "")
+    return replace(earning, arithmetic=_arithmetic(action, earning, line, paid, basis)) if worded else earning
+
+
+def _arithmetic(action: Action, earning: Earning, line: Line | None, paid: Transaction, basis: Basis) -> str:
+    earned = format_money(earning.amount_minor, earning.currency)
+    match action:
+        case PercentAction(percent):
+            return f"{amounts(line, paid, basis)} x {plain(percent)} % = {earned}"
         case FlatAction(flat_minor, currency):
             text = f"flat {format_money(flat_minor, currency)}"
-            left_share_minor = share_of(flat_minor, left_minor, paid_minor)
-            if left_share_minor == flat_minor:
-                return Earning(flat_minor, flat_minor, currency, text)
-            left = f"{format_money(left_minor, paid.currency)} of {format_money(paid_minor, paid.currency)}"
-            text += f" x {left} left = {format_money(left_share_minor, currency)}"
-            return Earning(flat_minor, left_share_minor, currency, text)
+            if earning.amount_minor == flat_minor:
+                return text
+            share: Line | Transaction = line or paid
+            left = format_money(max(0, share.left_minor(basis)), paid.currency)
+            return f"{text} x {left} of {format_money(share.amount_minor(basis), paid.currency)} left = {earned}"
 
 
 def limited(earning: Earning, room_minor: int, reason: str) -> Earning:

@@ -4,7 +4,7 @@ Everything is judged as of the moment the transaction was paid. A credit is judg
 charge it takes back. `verdicts` with traces is what explains; without, it is what the drain runs: one function.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,19 +12,23 @@ from domain import fields, rules
 from domain.case import CaseFile, Program, Verdict
 from domain.commissions import Claimant, CommissionState, Desired
 from domain.customers import Attribution
-from domain.docket import Versions
+from domain.docket import ALL_NEEDED, Versions
 from domain.earnings import Earning, amounts, earning_on, kept_back, limited, plain, spread
 from domain.facts import ProductStatus
 from domain.limits import room
 from domain.money import Money, format_money, percent_of
+from domain.partners import Partner
 from domain.products import ProductVersion, version_at
-from domain.readings import customer_values, entry_of, line_product_values, partner_values, payee_of
+from domain.readings import NO_PRODUCT, Values, customer_values, entry_of, line_product_values, partner_values, payee_of
 from domain.standings import Standing
 from domain.transactions import Line, Transaction
 from domain.triggers import PercentAction, Trigger, TriggerEvent, in_force
 
 #: The standing before a transaction, given its key.
 StandingBefore = Callable[[str], Standing]
+
+#: A trigger, what it is asked of (None: the whole), why it does not fire as far as that is known by now, and its trace.
+_Asked = tuple[Trigger, Line | None, str | None, rules.Trace | None]
 
 
 def desired(transaction_key: str, case: CaseFile, program: Program) -> list[Desired]:
@@ -73,19 +77,34 @@ class Judge:
     """One transaction under all triggers, its customer standing where `standing_before` says."""
 
     def __init__(
-        self, paid: Transaction, case: CaseFile, program: Program, standing_before: StandingBefore, *, traced: bool
+        self,
+        paid: Transaction,
+        case: CaseFile,
+        program: Program,
+        standing_before: StandingBefore,
+        *,
+        traced: bool,
+        worded: bool = True,
     ) -> None:
+        """`worded`: commissions say their arithmetic; False where only amounts are asked for."""
         self.paid = paid
         self.case = case
         self.program = program
         self.traced = traced
+        self.worded = worded
         self.at = paid.occurred_at
+        self.customer = customer_of(paid, case)
         self.total_minor = paid.amount_minor(program.basis)
         #: Where the customer stands after this payment and what its triggers fired so far.
         self.standing = standing_before(paid.key).paid(paid)
         self._standing_before = standing_before
-        self._facts: dict[str | None, fields.Facts | str] = {}
+        self._needed = ALL_NEEDED if traced else program.docket.needed
         self._payees: dict[str | None, Attribution | None] = {}
+        self._sold: dict[str, dict[str, str]] = {}
+
+    def fired(self) -> list[Verdict]:
+        """The charges and credits that fired: what money follows from."""
+        return self._charges(lost_too=False) + self.credits()
 
     def charges(self) -> list[Verdict]:
         """Every trigger in force, on every line and on the whole; a credit is none of its business.
@@ -93,62 +112,73 @@ class Judge:
         Without traces, those are left out that ask for other products. Triggers are asked in the order of their
         position, for what an earlier one takes of a group or a limit is gone.
         """
-        asked = [*self._on_the_whole(), *(pair for line in self.paid.lines for pair in self._on_line(line))]
-        asked.sort(key=lambda pair: (pair[0].position, pair[0].key))
+        return self._charges(lost_too=True)
+
+    def _charges(self, *, lost_too: bool) -> list[Verdict]:
+        asked = [each for line in (None, *self.paid.lines) for each in self._asked(line, lost_too=lost_too)]
+        asked.sort(key=lambda each: (each[0].position, each[0].key))
         found: list[Verdict] = []
-        for trigger, line in asked:
-            found.append(self._verdict(trigger, line, found))
+        for trigger, line, reason, trace in asked:
+            earning = reason or self._earning(trigger, line, found)
+            if not isinstance(earning, str):
+                found.append(self._fired(trigger, line, earning, trace))
+            elif lost_too:
+                found.append(Verdict(trigger, line.key if line else None, earning, trace=trace))
         return found
 
-    def _on_the_whole(self) -> Iterator[tuple[Trigger, Line | None]]:
-        for trigger in self._in_force(self.program.docket.on_the_whole):
-            if not trigger.per_line:
-                yield trigger, None
+    def _asked(self, line: Line | None, *, lost_too: bool) -> Iterator[_Asked]:
+        """The triggers on a line or on the whole: those whose rules hold, and if wanted why the others do not fire."""
+        triggers = self._triggers_on(line)
+        facts = self._facts_on(line) if triggers else ""
+        if isinstance(facts, str):
+            yield from ((trigger, line, facts, None) for trigger in (triggers if lost_too else ()))
+            return
+        for trigger in triggers:
+            trace = rules.judge(trigger.rules, facts) if self.traced else None
+            if rules.holds(trigger.rules, facts):
+                yield trigger, line, None, trace
+            elif lost_too:
+                yield trigger, line, "its rules do not hold", trace
 
-    def _on_line(self, line: Line) -> Iterator[tuple[Trigger, Line | None]]:
-        docket = self.program.docket
-        found = self.program.triggers.values() if self.traced else docket.on_line(self._product_name(line))
-        for trigger in self._in_force(found):
-            if trigger.per_line:
-                yield trigger, line
+    def _triggers_on(self, line: Line | None) -> list[Trigger]:
+        docket, per_line = self.program.docket, line is not None
+        if line is None:
+            found: Iterable[Versions] = docket.on_the_whole
+        else:
+            found = self.program.triggers.values() if self.traced else docket.on_line(self.product_name(line))
+        return [
+            trigger
+            for versions in found
+            if (trigger := in_force(versions, self.at)) is not None
+            and trigger.per_line is per_line
+            and trigger.event is TriggerEvent.TRANSACTION_CREATED
+        ]
 
-    def _in_force(self, triggers: Iterable[Versions]) -> Iterator[Trigger]:
-        for versions in triggers:
-            trigger = in_force(versions, self.at)
-            if trigger is not None and trigger.event is TriggerEvent.TRANSACTION_CREATED:
-                yield trigger
+    def product_name(self, line: Line) -> str | None:
+        """What the product that a line paid for was called then; None without a product."""
+        named = self._named(line)
+        return None if named is None else named["name"]
 
-    def _product_name(self, line: Line) -> str | None:
+    def _named(self, line: Line) -> dict[str, str] | None:
+        """What a rule can read of the product that does not depend on how it stood."""
         if line.product_key is None:
             return None
-        provider, _, _ = self.paid.place_of(line)
-        return entry_of(line.price_keys, provider, line.product_key, self.program).name_at(self.at)
+        if line.key not in self._sold:
+            provider, _, _ = self.paid.place_of(line)
+            entry = entry_of(line.price_keys, provider, line.product_key, self.program)
+            self._sold[line.key] = {"name": entry.name_at(self.at), "key": entry.key}
+        return self._sold[line.key]
 
-    def _verdict(self, trigger: Trigger, line: Line | None, earlier: Sequence[Verdict]) -> Verdict:
-        amount_minor = line.amount_minor(self.program.basis) if line else self.total_minor
-        key = line.key if line else None
-        what = "line" if line else "payment"
-        if amount_minor == 0:
-            return Verdict(trigger, key, f"a {what} of zero fires nothing")
-        if amount_minor < 0:
-            return Verdict(trigger, key, f"a negative {what} is judged under the terms that paid the charge it credits")
-        facts = self._facts_on(line)
-        if isinstance(facts, str):
-            return Verdict(trigger, key, facts)
-        trace = rules.judge(trigger.rules, facts) if self.traced else None
-        if not rules.holds(trigger.rules, facts):
-            return Verdict(trigger, key, "its rules do not hold", trace=trace)
-        if (winner := _winner(trigger, key, earlier)) is not None:
-            reason = f"{winner.trigger.name} comes first in group {trigger.exclusive_group}"
-            return Verdict(trigger, key, reason, trace=trace)
-        earning = self._earning(trigger, line)
-        if isinstance(earning, str):
-            return Verdict(trigger, key, earning, trace=trace)
-        return self._fired(trigger, line, earning, trace)
+    def _product(self, line: Line) -> Values | fields.Unknown:
+        if not self._needed.product_states:
+            return self._named(line) or NO_PRODUCT
+        return line_product_values(line, self.paid, history_of(line, self.paid, self.case), self.program)
 
-    def _earning(self, trigger: Trigger, line: Line | None) -> Earning | str:
-        """What the trigger earns, within its limit; a sentence where that is nothing."""
-        earning = earning_on(trigger.action, line, self.paid, self.program.basis)
+    def _earning(self, trigger: Trigger, line: Line | None, earlier: Sequence[Verdict]) -> Earning | str:
+        """What a trigger whose rules hold earns, within its group and limit; a sentence where that is nothing."""
+        if (winner := _winner(trigger, line.key if line else None, earlier)) is not None:
+            return f"{winner.trigger.name} comes first in group {trigger.exclusive_group}"
+        earning = earning_on(trigger.action, line, self.paid, self.program.basis, worded=self.worded)
         if earning.as_paid_minor == 0:
             return f"its rules hold, but {earning.arithmetic}"
         if (limit := trigger.action.limit) is None:
@@ -160,8 +190,7 @@ class Judge:
         return earning if left.reason is None else limited(earning, left.amount_minor, left.reason)
 
     def _fired(self, trigger: Trigger, line: Line | None, earning: Earning, trace: rules.Trace | None) -> Verdict:
-        payee = self._payee(line)
-        customer = customer_of(self.paid, self.case)
+        payee, customer = self._payee(line), self.customer
         assert payee is not None and customer is not None  # `_facts_on` answered with facts
         if trigger.action.limit is not None:
             self.standing = self.standing.fired(trigger.key, self.at, earning.currency, earning.as_paid_minor)
@@ -191,20 +220,22 @@ class Judge:
         return is_churned_at
 
     def _payee(self, line: Line | None) -> Attribution | None:
-        key = line.key if line else None
+        """Where nothing was said of single sales, all lines are paid like the whole."""
+        of_its_own = line if self.case.sale_claims else None
+        key = of_its_own.key if of_its_own else None
         if key not in self._payees:
-            self._payees[key] = attribution_of(line, self.paid, self.case, self.program)
+            self._payees[key] = attribution_of(of_its_own, self.paid, self.case, self.program)
         return self._payees[key]
 
     def _facts_on(self, line: Line | None) -> fields.Facts | str:
-        key = line.key if line else None
-        if key not in self._facts:
-            self._facts[key] = self._build_facts(line)
-        return self._facts[key]
-
-    def _build_facts(self, line: Line | None) -> fields.Facts | str:
-        """What rules can read on a line or the whole, or a sentence why nobody can be paid for it."""
-        customer = customer_of(self.paid, self.case)
+        """What rules can read on a line or the whole, or a sentence why nothing can be paid for it."""
+        amount_minor = line.amount_minor(self.program.basis) if line else self.total_minor
+        what = "line" if line else "payment"
+        if amount_minor == 0:
+            return f"a {what} of zero fires nothing"
+        if amount_minor < 0:
+            return f"a negative {what} is judged under the terms that paid the charge it credits"
+        customer = self.customer
         if customer is None:
             return f"customer {self.paid.provider_customer_key or 'nobody'} is not linked to one of ours"
         payee = self._payee(line)
@@ -213,24 +244,30 @@ class Judge:
         partner = self.program.partners.get(payee.partner_key)
         if partner is None:
             return f'"{payee.partner_key}" is not a partner of the program'
-        created_at, said = self.case.customers_created.get(customer), self.case.descriptions.get(customer, ())
-        objects: dict[str, Mapping[str, object] | fields.Unknown] = {
-            "partner": partner_values(partner, self.at),
-            "customer": customer_values(created_at, said, self.standing, self.at, self.paid.currency),
-            "transaction": {
+        return fields.Facts(self._objects(line, customer, partner), self.at, self.program.zone)
+
+    def _objects(self, line: Line | None, customer: str, partner: Partner) -> dict[str, Values | fields.Unknown]:
+        needed = self._needed.objects
+        objects: dict[str, Values | fields.Unknown] = {}
+        if "partner" in needed:
+            objects["partner"] = partner_values(partner, self.at)
+        if "customer" in needed:
+            created_at, said = self.case.customers_created.get(customer), self.case.descriptions.get(customer, ())
+            objects["customer"] = customer_values(created_at, said, self.standing, self.at, self.paid.currency)
+        if "transaction" in needed:
+            objects["transaction"] = {
                 "amount": Money(self.total_minor, self.paid.currency),
                 "currency": self.paid.currency,
                 "created": self.at,
                 "number": self.standing.number,
                 "metadata": self.paid.metadata or {},
-            },
-        }
-        if line is not None:
+            }
+        if line is not None and "line" in needed:
             amount = Money(line.amount_minor(self.program.basis), self.paid.currency)
             objects["line"] = {"amount": amount, "quantity": line.quantity}
-            history = history_of(line, self.paid, self.case)
-            objects["product"] = line_product_values(line, self.paid, history, self.program)
-        return fields.Facts(objects, self.at, self.program.zone)
+        if line is not None and "product" in needed:
+            objects["product"] = self._product(line)
+        return objects
 
     # Credits.
 
@@ -266,8 +303,8 @@ class Judge:
     ) -> Iterable[Verdict]:
         """What each trigger that paid on the charge gets back, less what earlier credits on it took (their amounts)."""
         charged = self.case.transactions[charge]
-        terms = Judge(charged, self.case, self.program, self._standing_before, traced=False).charges()
-        for term in terms:
+        judge = Judge(charged, self.case, self.program, self._standing_before, traced=False, worded=self.worded)
+        for term in judge._charges(lost_too=False):
             if term.line_key != charged_line or term.desired is None:
                 continue
             if (verdict := self._taken_back(term, term.desired, credit, taken)) is not None:

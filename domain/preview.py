@@ -12,10 +12,10 @@ from datetime import datetime
 from domain import ids
 from domain.case import CaseFile, Program, Verdict
 from domain.commissions import Commission, CommissionState
-from domain.judge import Judge, customer_of, history_of, moment_of
+from domain.judge import Judge, customer_of, moment_of
 from domain.known import ProductKey
 from domain.occasions import CustomerFile, Occasion, customer_verdicts, partner_verdicts, subjects_of
-from domain.readings import entry_of, line_product_values
+from domain.readings import entry_of
 from domain.standings import Standing
 from domain.transactions import Transaction
 from domain.triggers import TriggerDraft
@@ -79,14 +79,15 @@ class Preview:
                 return self._standings.get(customer or "", recorded)
             return self._before_charge(case.transactions[key], recorded)
 
-        judge = Judge(paid, case, self.program, before, traced=False)
-        for verdict in judge.charges() + judge.credits():
-            self._add_verdict(verdict, self._product_of(verdict.line_key, paid, case))
+        judge = Judge(paid, case, self.program, before, traced=False, worded=False)
+        products: dict[str | None, str | None] = {line.key: judge.product_name(line) for line in paid.lines}
+        for verdict in judge.fired():
+            self._add_verdict(verdict, products.get(verdict.line_key))
         for commission in case.booked.get(paid.key, ()):
-            self._add_booked(commission, self._product_of(commission.claimant.line_key, paid, case))
+            self._add_booked(commission, products.get(commission.claimant.line_key))
         if customer is not None:
-            for place in _places(paid):
-                self._charges[place] = (paid.key, before(paid.key))
+            here = (paid.key, before(paid.key))
+            self._charges.update((place, here) for place in _places(paid))
             self._standings[customer] = judge.standing
 
     def _before_charge(self, charge: Transaction, recorded: Standing) -> Standing:
@@ -143,13 +144,6 @@ class Preview:
 
     def _row(self, key: RowKey) -> PreviewRow:
         return self.rows.setdefault(key, PreviewRow())
-
-    def _product_of(self, line_key: str | None, paid: Transaction, case: CaseFile) -> str | None:
-        line = next((line for line in paid.lines if line.key == line_key), None)
-        if line is None or line.product_key is None:
-            return None
-        values = line_product_values(line, paid, history_of(line, paid, case), self.program)
-        return str(values["name"]) if isinstance(values, Mapping) else None
 
     def _product_at(self, occasion: Occasion, file: CustomerFile) -> str | None:
         if occasion.product is None:

@@ -16,6 +16,8 @@ from domain.transactions import Line, Transaction
 
 Values = Mapping[str, object]
 
+NO_PRODUCT = fields.Unknown("the line names no product")
+
 
 def entry_of(price_keys: Sequence[str], provider: str, product_key: str, program: Program) -> Entry:
     """The product book entry of a sold product; one that the book lacks is called by its provider's id."""
@@ -27,7 +29,7 @@ def line_product_values(
 ) -> Values | fields.Unknown:
     """The product a line paid for. `history` holds its versions, oldest first; empty without a subscription."""
     if line.product_key is None:
-        return fields.Unknown("the line names no product")
+        return NO_PRODUCT
     entry = entry_of(line.price_keys, paid.place_of(line)[0], line.product_key, program)
     values: dict[str, object] = {"name": entry.name_at(paid.occurred_at), "key": entry.key}
     if line.subscription_key is not None:

@@ -4,7 +4,7 @@ What cannot be known is neither true nor false: on a line without a product, nei
 ["Inbox"]` nor its negation nor `is_none_of` holds, because there is no product to speak of; `is_not_set` does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Any, Literal
@@ -78,28 +78,34 @@ class Condition:
     #: Canonical and immutable, see `domain.operators.parse_expected`.
     expected: Any
     where: "Rule | None" = None
-    test: Test = attribute(init=False, repr=False, compare=False)
+    #: The comparison alone, without `where`.
+    own: Callable[[Facts], Outcome] = attribute(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "test", comparison_for(self.field, self.operator, self.expected))
-
-    def own_outcome(self, facts: Facts) -> Outcome:
-        """The comparison alone, without `where`."""
-        reads = self.field
-        owner = facts.objects.get(reads.object)
-        if owner is None or isinstance(owner, Unknown):
-            return ON_UNKNOWN.get(self.operator)
-        value = owner.get(reads.item)
-        if reads.metadata_key is not None:
-            value = metadata_text(value, reads.metadata_key)
-        return self.test(value, facts)
+        test = comparison_for(self.field, self.operator, self.expected)
+        object.__setattr__(self, "own", _own(self.field, self.operator, test))
 
     def outcome(self, facts: Facts) -> Outcome:
-        found = self.own_outcome(facts)
+        found = self.own(facts)
         if self.where is None or found is False:
             return found
         further = self.where.outcome(facts)
         return further if found is True or further is False else None
+
+
+def _own(reads: Field, operator: Operator, test: Test) -> Callable[[Facts], Outcome]:
+    """One comparison as one function: a payment meets dozens of them."""
+    owner_name, item, metadata_key = reads.object, reads.item, reads.metadata_key
+    on_unknown = ON_UNKNOWN.get(operator)
+
+    def own(facts: Facts) -> Outcome:
+        owner = facts.objects.get(owner_name)
+        if owner is None or isinstance(owner, Unknown):
+            return on_unknown
+        value = owner.get(item)
+        return test(value if metadata_key is None else metadata_text(value, metadata_key), facts)
+
+    return own
 
 
 Rule = Always | AllOf | AnyOf | Not | Condition
@@ -164,7 +170,7 @@ def _outcome_so_far(rule: Rule, facts: Facts, decided: frozenset[str]) -> Outcom
             negated = _outcome_so_far(part, facts, decided)
             return None if negated is None else not negated
         case Condition():
-            found = [rule.own_outcome(facts) if rule.field.object in decided else None]
+            found = [rule.own(facts) if rule.field.object in decided else None]
             if rule.where is not None:
                 found.append(_outcome_so_far(rule.where, facts, decided))
     return False if False in found else None if None in found else True
@@ -191,7 +197,7 @@ def judge(rule: Rule, facts: Facts) -> Trace:
 
 
 def _judge_condition(condition: Condition, facts: Facts) -> ConditionTrace:
-    own = condition.own_outcome(facts)
+    own = condition.own(facts)
     where = None if condition.where is None else judge(condition.where, facts)
     answers = [(own is True, own is not None)] + ([] if where is None else [(where.held, where.known)])
     held = all(answer for answer, _ in answers)

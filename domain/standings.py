@@ -25,11 +25,12 @@ class Standing:
 
     def paid(self, paid: Transaction) -> "Standing":
         """After this payment, before its triggers. A payment of nothing is not counted."""
-        if paid.net_minor == 0:
+        net_minor = paid.net_minor
+        if net_minor == 0:
             return self
         earlier = self.revenue.get(paid.currency, 0)
-        revenue = {**self.revenue, paid.currency: earlier + paid.net_minor}
-        return replace(self, number=self.number + (paid.net_minor > 0), revenue=revenue)
+        revenue = {**self.revenue, paid.currency: earlier + net_minor}
+        return Standing(self.number + (net_minor > 0), revenue, self.usage)
 
     def fired(self, trigger_key: str, at: datetime, currency: str, amount_minor: int) -> "Standing":
         """After a limited trigger fired."""

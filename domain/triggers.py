@@ -211,8 +211,10 @@ def in_force(versions: Iterable[Trigger], at: datetime) -> Trigger | None:
 
     The latest saved among those in effect by then: a later version that reaches back replaces what it reaches.
     """
-    in_effect = [version for version in versions if version.effective_from <= at]
-    latest = max(in_effect, key=lambda version: version.version, default=None)
+    latest = None
+    for version in versions:
+        if version.effective_from <= at and (latest is None or version.version > latest.version):
+            latest = version
     return latest if latest is not None and latest.active else None
 
 

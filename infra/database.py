@@ -5,6 +5,7 @@ Every statement of the program runs on PostgreSQL 15 or newer, in UTC, READ COMM
 
 import functools
 
+import msgspec
 import tenacity
 from alembic import command
 from alembic.config import Config
@@ -58,6 +59,7 @@ def make_engine(
         pool_use_lifo=True,
         pool_pre_ping=pre_ping,
         hide_parameters=True,
+        json_deserializer=msgspec.json.decode,
         connect_args={
             "application_name": application_name,
             "connect_timeout": connect_timeout_s,

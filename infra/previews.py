@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -20,14 +21,14 @@ from domain.preview import Preview, PreviewRow, RowKey, with_draft
 from domain.trigger_warnings import TriggerWarning
 from domain.triggers import TriggerEvent, parse_trigger
 from domain.windows import epoch_ms
-from infra.ledger.case_files import load_case_file
+from infra.ledger.case_files import load_previewed
 from infra.ledger.customer_files import load_booked_on, load_customer_files
 from infra.program import ProgramReader
 from infra.program_changes import key_of, warnings_about
 from infra.settings import Settings
 
 #: Transactions, customers or partners judged at once.
-_PORTION = 500
+_PORTION = 1_000
 _STATEMENT_TIMEOUT = "10min"
 
 #: Told how much is judged, and how much there is in all; what it raises ends the preview.
@@ -121,13 +122,16 @@ def _payments(connection: Connection, judged: Preview) -> Generator[int, None, N
         since=judged.since,
         until=judged.until,
     )
-    last = None
+    last, program = None, judged.program
     for portion in rows:
         if portion[0].whose != last:
             judged.forget_customers()
-        last = portion[-1].whose
         keys = [row.key for row in portion]
-        judged.add_payments(keys, load_case_file(connection, keys, judged.program.horizon))
+        whose = [last, *(row.whose for row in portion)]
+        first = [key for key, (before, now) in zip(keys, pairwise(whose), strict=True) if now != before]
+        case = load_previewed(connection, keys, first, program.horizon, program.docket.needed)
+        judged.add_payments(keys, case)
+        last = whose[-1]
         yield len(keys)
 
 

@@ -42,3 +42,9 @@ def insert_rows(
 def fetch(connection: Connection, statement: str, **parameters: object) -> Sequence[Any]:
     """All rows of a query, by attribute."""
     return connection.execute(text(statement), parameters).all()
+
+
+def fetch_tuples(connection: Connection, statement: str, **parameters: object) -> Sequence[tuple[Any, ...]]:
+    """All rows of a query as the driver gives them: for thousands of rows, whose columns the caller names in order."""
+    with connection.execute(text(statement), parameters) as result:
+        return result.cursor.fetchall()

@@ -1,6 +1,7 @@
 """Load everything that judging some transactions reads: a fixed number of statements, however many there are."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import Connection
 from domain import ids
 from domain.case import CaseFile, LineRef
 from domain.commissions import Claimant, Commission, CommissionState, Particulars
+from domain.docket import ALL_NEEDED, Needed
 from domain.fields import TriggerEvent
 from domain.known import ProductKey, ProviderCustomerKey
 from domain.products import ProductVersion
@@ -20,35 +22,64 @@ from infra.ledger.known import load_claims
 from infra.ledger.known_money import load_transactions
 from infra.ledger.references import fitting_products
 from infra.ledger.shapes import standing_of, version_of
-from infra.rows import as_json, fetch
+from infra.rows import as_json, fetch, fetch_tuples
 
 
-def load_case_file(connection: Connection, keys: Collection[str], horizon: timedelta = timedelta(0)) -> CaseFile:
+def load_case_file(
+    connection: Connection, keys: Collection[str], horizon: timedelta = timedelta(0), needed: Needed = ALL_NEEDED
+) -> CaseFile:
     """The case file of these transactions; unknown keys are left out. Posted lines are led to their products.
 
-    Products are told of as of each payment and of everything that happened within `horizon` after it.
+    Products are told of as of each payment and of everything that happened within `horizon` after it. What is not
+    `needed` is left out.
     """
+    case = _load_facts(connection, keys, horizon, needed)
+    previous, followed = _neighbours(connection, sorted(case.transactions))
+    return replace(
+        case,
+        previous=previous,
+        followed=followed,
+        standings=load_standings(connection, {*case.transactions, *filter(None, previous.values())}),
+        booked=load_booked(connection, sorted(case.transactions)),
+    )
+
+
+def load_previewed(
+    connection: Connection, keys: Collection[str], first: Collection[str], horizon: timedelta, needed: Needed
+) -> CaseFile:
+    """The case file of these transactions as a preview reads it: of what is booked the amounts alone, and where the
+    customer stood only before its `first` ones, and before what credits take back from.
+    """
+    case = _load_facts(connection, keys, horizon, needed)
+    previous, _ = _neighbours(connection, sorted({*first, *(case.transactions.keys() - set(keys))}))
+    return replace(
+        case,
+        previous=previous,
+        standings=load_standings(connection, set(filter(None, previous.values()))),
+        booked=load_amounts_booked(connection, sorted(case.transactions)),
+    )
+
+
+def _load_facts(connection: Connection, keys: Collection[str], horizon: timedelta, needed: Needed) -> CaseFile:
+    """What happened and what was said, without where customers stand and what is booked."""
     paid, chains, credited_by = _payments(connection, keys)
     names = load_names(connection, {(t.provider, t.provider_customer_key or "") for t in paid.values()})
     fitting = fitting_products(connection, paid, names)
-    products = _products(connection, [*_paid_for(paid), *_moments_of(fitting, paid)], horizon)
+    told_of = [*(_paid_for(paid) if needed.product_states else ()), *_moments_of(fitting, paid)]
+    products = _products(connection, told_of, horizon) if told_of else {}
     paid |= _led(paid, fitting, products)
-    claims = load_claims(connection, [*_sale_subjects(paid), *names.subjects()])
-    previous, followed = _neighbours(connection, sorted(paid))
+    sales = _sale_subjects(paid)
+    claims = load_claims(connection, [*sales, *names.subjects()])
     return CaseFile(
         transactions=paid,
         customers=names.customers,
         customer_claims=names.claims(claims),
-        sale_claims={subject: claims.get(subject, ()) for subject in _sale_subjects(paid)},
+        sale_claims={subject: claims[subject] for subject in sales if subject in claims},
         customers_created=names.created,
-        descriptions=load_descriptions(connection, _moments(paid, names)),
-        previous=previous,
-        followed=followed,
-        standings=load_standings(connection, {*paid, *filter(None, previous.values())}),
+        descriptions=load_descriptions(connection, _moments(paid, names)) if needed.descriptions else {},
         products=products,
         chains=chains,
         credited_by=credited_by,
-        booked=load_booked(connection, sorted(paid)),
     )
 
 
@@ -233,6 +264,8 @@ def _products(
 
 def _chains(connection: Connection, keys: Collection[str]) -> dict[LineRef, tuple[LineRef, ...]]:
     """For each credit line: the latest earlier charge of its product, then the credits between the two."""
+    if not keys:
+        return {}
     rows = fetch(
         connection,
         """
@@ -297,6 +330,28 @@ def load_booked(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[
     return {key: tuple(commissions) for key, commissions in booked.items()}
 
 
+def load_amounts_booked(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[Commission, ...]]:
+    """The same, without what they say besides their amounts."""
+    booked: dict[str, list[Commission]] = {}
+    rows = fetch_tuples(
+        connection,
+        """
+        select trigger_key, transaction_key, line_key, partner_key, currency, instalment, key, part, state, amount_minor
+        from commissions where transaction_key = any(:keys)
+        """,
+        keys=list(keys),
+    )
+    for *claimed, key, part, state, amount_minor in rows:
+        commission = Commission(key, Claimant(*claimed), part, _STATES[state], amount_minor)
+        booked.setdefault(claimed[1], []).append(commission)
+    return {key: tuple(commissions) for key, commissions in booked.items()}
+
+
+#: Looked up, for an enum's own call costs more than the rest of a row.
+_STATES = {state.value: state for state in CommissionState}
+_EVENTS = {event.value: event for event in TriggerEvent}
+
+
 def commission_of(row: Any) -> Commission:
     """A row of `commissions` as a value."""
     claimant = Claimant(
@@ -306,9 +361,9 @@ def commission_of(row: Any) -> Commission:
         row.partner_key,
         row.currency,
         row.instalment,
-        TriggerEvent(row.event),
+        _EVENTS[row.event],
     )
     particulars = Particulars(
         row.trigger_version, row.member_key, row.customer, row.arithmetic, row.offer, row.earned_at, row.due_at
     )
-    return Commission(row.key, claimant, row.part, CommissionState(row.state), row.amount_minor, particulars)
+    return Commission(row.key, claimant, row.part, _STATES[row.state], row.amount_minor, particulars)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -10,9 +9,9 @@ from domain import ids
 from domain.facts import BillingEvent, InvoicePaid, InvoicePayment, Reversal
 from domain.known import PaymentKey
 from domain.reversals import ReversalKey, key_of
-from domain.transactions import Transaction
-from infra.ledger.shapes import reversal_of, transaction_of
-from infra.rows import as_json, fetch
+from domain.transactions import Line, Transaction
+from infra.ledger.shapes import LINE_COLUMNS, TRANSACTION_COLUMNS, line_of, reversal_of, transaction_of
+from infra.rows import as_json, fetch, fetch_tuples
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +98,11 @@ def load_transactions(connection: Connection, keys: Sequence[str]) -> dict[str, 
     """Transactions with their lines, per key; keys that are not known are left out."""
     if not keys:
         return {}
-    lines: dict[str, list[Any]] = {}
-    for line in fetch(
-        connection,
-        "select * from transaction_lines where transaction_key = any(:keys) order by transaction_key, line_key",
-        keys=list(keys),
-    ):
-        lines.setdefault(line.transaction_key, []).append(line)
-    rows = fetch(connection, "select * from transactions where key = any(:keys)", keys=list(keys))
-    return {row.key: transaction_of(row, lines) for row in rows}
+    lines: dict[str, list[Line]] = {}
+    of_these = f"select {LINE_COLUMNS} from transaction_lines where transaction_key = any(:keys)"
+    for row in fetch_tuples(connection, of_these, keys=list(keys)):
+        lines.setdefault(row[0], []).append(line_of(row))
+    rows = fetch_tuples(
+        connection, f"select {TRANSACTION_COLUMNS} from transactions where key = any(:keys)", keys=list(keys)
+    )
+    return {row[0]: transaction_of(row, lines) for row in rows}

@@ -31,6 +31,7 @@ class PostgresLedger:
         self._horizon = program.horizon
         self._by_email = program.links_by_email
         self._has_occasions = bool(program.docket.on_occasions)
+        self._needed = program.docket.needed
 
     def load_known(self, events: Sequence[BillingEvent], catalogue: Catalogue) -> Known:
         """Everything recorded that recording can meet."""
@@ -48,8 +49,8 @@ class PostgresLedger:
         return found
 
     def load_case(self, keys: Collection[str]) -> CaseFile:
-        """All that judging these transactions reads."""
-        return load_case_file(self._connection, keys, self._horizon)
+        """All that judging these transactions by the program's triggers reads."""
+        return load_case_file(self._connection, keys, self._horizon, self._needed)
 
     def later(self, transactions: Collection[str]) -> list[str]:
         """What the same customers paid later."""

@@ -10,12 +10,14 @@ from sqlalchemy import Engine, event
 
 from domain.known import Touched
 from domain.triggers import TriggerEvent
+from infra.ledger.case_files import load_case_file
 from infra.ledger.postgres import PostgresLedger
 from infra.program import ProgramReader
 from tests.builders import item, line, stripe_events
 from tests.stage import Stage
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
+GERMAN = {"field": "customer.country", "op": "is_any_of", "value": ["DE"]}
 CHURN_DRIP = {"cycle": {"days": 10}, "occurrences": 3, "stop_on_churn": True}
 
 
@@ -112,6 +114,7 @@ def test_what_comes_later_is_the_same_customers(asked: Sequence[str], found: Seq
 
 def test_a_customer_is_described_as_of_each_payment(stage: Stage) -> None:
     """Of what was said under a name, the first word and the newest by each payment are loaded, nothing else."""
+    stage.trigger("german", "10", rules=GERMAN)
     stage.play(
         [
             stripe_events.customer("cus_1", customer_key="acme", at=day(at), change="updated", event_key=f"evt_on_{at}")
@@ -142,9 +145,31 @@ def test_products_are_told_of_until_the_last_instalment(stage: Stage) -> None:
             (versions,) = ledger.load_case(keys("in_s")).products.values()
         return [version.status for version in versions]
 
+    stage.trigger("active", "10", rules={"field": "product.status", "op": "is_any_of", "value": ["Active"]})
     assert statuses() == ["active"]
     stage.trigger("slowly", action={"type": "percent", "percent": "10", "drip": CHURN_DRIP})
     assert statuses() == ["active", "churned"]
+
+
+def test_what_no_trigger_on_payments_reads_is_not_loaded(stage: Stage) -> None:
+    """Neither what was said of customers nor how products stood, until a rule asks for it; all of it to explain."""
+    stage.play([stripe_events.subscription("sub_1", customer="cus_1", items=[item("prod_inbox")], at=day(5)),
+                paid("in_s", 5, subscription="sub_1")])  # fmt: skip
+
+    def loaded() -> tuple[bool, bool]:
+        with ledger_on(stage) as ledger:
+            case = ledger.load_case(keys("in_s"))
+        return bool(case.descriptions), bool(case.products)
+
+    stage.trigger("inbox", "10", rules={"field": "product.name", "op": "is_any_of", "value": ["Inbox"]})
+    assert loaded() == (False, False)
+    stage.trigger("german", "10", rules=GERMAN)
+    assert loaded() == (True, False)
+    stage.trigger("many", "10", rules={"not": {"field": "product.quantity", "op": "lt", "value": 5}})
+    assert loaded() == (True, True)
+    with stage.engine.connect() as connection:
+        whole = load_case_file(connection, keys("in_s"))
+    assert whole.descriptions and whole.products
 
 
 # What is affected.

@@ -107,6 +107,22 @@ def test_what_was_there_all_along_is_previewed_as_it_is_booked(
     assert found.transactions_count == 3 * CUSTOMERS
 
 
+@pytest.mark.parametrize("portion", [1, PORTION, 500])
+def test_a_period_begins_where_its_customers_stood(portion: int, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From May on, in any portions, a limited trigger would have paid what its limit had left by then, as it did."""
+    monkeypatch.setattr(previews, "_PORTION", portion)
+    may = datetime(2026, 5, 1, tzinfo=UTC)
+    with unit_of_work_on(stage.engine) as connection:
+        found = preview(connection, INBOX, may, NOW, stage.settings, replaces="trg_inbox")
+    ((count, booked),) = stage.ask(
+        "select count(*), sum(amount_minor) from commissions where trigger_key = 'trg_inbox' and earned_at >= :may",
+        may=may,
+    )
+    assert 0 < count < 2 * CUSTOMERS
+    assert sum(row.draft_count for row in found.rows.values()) == count
+    assert sum(row.draft_minor for row in found.rows.values()) == booked
+
+
 def test_a_preview_waits_for_nobody_and_keeps_nobody_waiting(stage: Stage, engine: Engine) -> None:
     """It runs while another holds the program, and the program can be changed in the middle of it; it sees neither."""
     changed: list[int] = []
