@@ -87,6 +87,17 @@ def test_the_arithmetic_shows_the_discount() -> None:
     assert gross.arithmetic == "120.00 USD line x 25 % = 30.00 USD"
 
 
+def test_what_a_coupon_paid_for_whole_pays_nothing_on_any_basis() -> None:
+    """Nobody paid for it, so before discounts it is nothing, too; nor is a credit in the end a charge before them."""
+    run = program(trigger("inbox", "10", ON_INBOX), trigger("all", "10"), basis=Basis.GROSS)
+    free = paid("in_1", line(9900, discount=9900))
+    credited = paid("in_2", line(4000, discount=5000))
+    beside = paid("in_3", line(9900, discount=9900), line(5000, "prod_chat", discount=1000))
+    assert amounts("in_1", case(free), run) == []
+    assert amounts("in_2", case(credited), run) == []
+    assert amounts("in_3", case(beside), run) == [("all", None, 500, "usd")]
+
+
 def test_each_verdict_says_why_nothing_was_paid() -> None:
     """Unlinked, not attributed, no partner of the program, zero, too little for a cent, and rules that do not hold."""
     run = program(trigger("all", "0.01"), trigger("chat", "10", {**ON_INBOX, "value": ["Live Chat"]}))
