@@ -31,13 +31,16 @@ def record_customers(
     claims = {subject: list(said) for subject, said in known.claims.items()}
     causes: dict[str, str] = {}
     described: dict[ProviderCustomerKey, tuple[datetime, str]] = {}
+    names = _names_of(people)
     for event in events:
         place = (event.provider, event.provider_customer_key)
         person = people.get(place) or ProviderCustomer(*place)
         people[place] = _told(person, event, known, changes)
+        _rename(names, place, person.customer, people[place].customer)
         if isinstance(event, CustomerSeen):
             changes.descriptions.append(event)
-            if (since := _described_since(person, people[place], event, _has_other_names(place, people))) is not None:
+            has_other_names = len(names.get(people[place].customer or "", ())) > 1
+            if (since := _described_since(person, people[place], event, has_other_names)) is not None:
                 note_earliest(described, place, since, cause_of(event))
             _claim_customer(event, claims, changes)
         if people[place] != person or place not in known.provider_customers:
@@ -89,9 +92,21 @@ def _described(person: ProviderCustomer, seen: CustomerSeen) -> ProviderCustomer
     )
 
 
-def _has_other_names(place: ProviderCustomerKey, people: Mapping[ProviderCustomerKey, ProviderCustomer]) -> bool:
-    customer = people[place].customer
-    return customer is not None and any(p.customer == customer for name, p in people.items() if name != place)
+def _names_of(people: Mapping[ProviderCustomerKey, ProviderCustomer]) -> dict[str, set[ProviderCustomerKey]]:
+    """Under which names providers know each of our customers."""
+    names: dict[str, set[ProviderCustomerKey]] = {}
+    for place, person in people.items():
+        _rename(names, place, None, person.customer)
+    return names
+
+
+def _rename(
+    names: dict[str, set[ProviderCustomerKey]], place: ProviderCustomerKey, before: str | None, now: str | None
+) -> None:
+    if before is not None:
+        names[before].discard(place)
+    if now is not None:
+        names.setdefault(now, set()).add(place)
 
 
 def _described_since(
@@ -118,12 +133,10 @@ def _touch_described(
     changes: Changes,
 ) -> None:
     """What is said of a customer under one name is known of it under all."""
+    names = _names_of(people)
     for place, (since, cause) in described.items():
-        customer = people[place].customer
-        for other, person in people.items() if customer is not None else ():
-            if person.customer == customer:
-                note_earliest(changes.touched.customers, other, since, cause)
-        note_earliest(changes.touched.customers, place, since, cause)
+        for name in (place, *names.get(people[place].customer or "", ())):
+            note_earliest(changes.touched.customers, name, since, cause)
 
 
 def _said(person: ProviderCustomer) -> tuple[object, ...]:
@@ -187,11 +200,14 @@ def _link_by_address(
     for event in events:
         for address in addresses_in(said.get((event.provider, event.provider_customer_key), ())):
             spoken[address] = min(spoken.get(address, cause_of(event)), cause_of(event))
+    linked = _said_of_linked(said, people)
+    having = _having_addresses(linked)
     for place, person in sorted(people.items()):
         shared = spoken.keys() & addresses_in(said.get(place, ()))
         if not shared or person.link_source is not None or person.provider == COMPANY:
             continue
-        owner = owner_of_address(said[place], _said_of_linked(said, people))
+        sharing = {key for address in addresses_in(said[place]) for key in having.get(address, ())}
+        owner = owner_of_address(said[place], {key: linked[key] for key in sorted(sharing)})
         if owner is None and claims.get(ids.provider_customer_subject(*place)):
             owner = _customer(person.key, known, changes)
         if owner != person.customer:
@@ -221,6 +237,15 @@ def _said_of_linked(
     for place, person in people.items():
         if person.link_source is not None and person.customer is not None and place in said:
             found.setdefault(person.customer, []).append(said[place])
+    return found
+
+
+def _having_addresses(customers: Mapping[str, Iterable[Sequence[CustomerSeen]]]) -> dict[str, set[str]]:
+    """Per address, who ever had it."""
+    found: dict[str, set[str]] = {}
+    for customer, names in customers.items():
+        for address in {address for said in names for address in addresses_in(said)}:
+            found.setdefault(address, set()).add(customer)
     return found
 
 
