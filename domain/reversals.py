@@ -36,34 +36,38 @@ def merged(one: Reversal, other: Reversal) -> Reversal:
 
 
 def settle(paid: Transaction, reversals: Iterable[Reversal]) -> Transaction:
-    """The transaction with what is taken back of each line. Reversals in another currency say nothing of it."""
+    """The transaction with what is taken back of each line. Reversals in another currency say nothing of it.
+
+    A credit note covers as much of the refunds as it takes: what its line no longer had was still paid back.
+    """
     known = [reversal for reversal in reversals if reversal.currency == paid.currency]
     notes = [note for note in known if note.kind is ReversalKind.CREDIT_NOTE and note.undone_minor < note.amount_minor]
     taken = dict.fromkeys((line.key for line in paid.lines), 0)
     tax_minor = paid.tax_minor
-    spread_minor = _paid_back(known, notes) + _withdrawn(known)
-    unplaced_minor = 0
+    spread_minor, unplaced_minor, covered_minor = _withdrawn(known), 0, 0
     for note in sorted(notes, key=lambda note: note.reversal_key):
         if not note.lines:
             spread_minor += note.amount_minor
+            covered_minor += min(note.refunded_minor, note.amount_minor)
             continue
         off_lines, note_tax, without_line = _of_note(note, paid.lines, taken)
         for key, amount_minor in off_lines.items():
             taken[key] += amount_minor
         tax_minor -= min(tax_minor, note_tax)
         unplaced_minor += without_line
+        covered_minor += min(note.refunded_minor, sum(off_lines.values()) + note_tax + without_line)
+    spread_minor += max(0, _paid_back(known) - covered_minor)
     taken = _spread(spread_minor, unplaced_minor, paid.lines, taken, tax_minor)
     return replace(paid, lines=tuple(replace(line, reversed_minor=taken[line.key]) for line in paid.lines))
 
 
-def _paid_back(known: Sequence[Reversal], notes: Sequence[Reversal]) -> int:
-    """All refunds together, however they were reported, less what credit notes say already."""
+def _paid_back(known: Sequence[Reversal]) -> int:
+    """All refunds together, however they were reported."""
     refunds = [reversal for reversal in known if reversal.kind is ReversalKind.REFUND]
     one_by_one = sum(max(0, refund.amount_minor - refund.undone_minor) for refund in refunds)
     failed_minor = sum(min(refund.amount_minor, refund.undone_minor) for refund in refunds)
     in_all = sum(reversal.amount_minor for reversal in known if reversal.kind is ReversalKind.REFUNDED)
-    covered_minor = sum(min(note.refunded_minor, note.amount_minor) for note in notes)
-    return max(0, max(one_by_one, in_all - failed_minor) - covered_minor)
+    return max(one_by_one, in_all - failed_minor)
 
 
 def _withdrawn(known: Iterable[Reversal]) -> int:

@@ -54,6 +54,16 @@ expect          1.00 USD to ada by ten for Live Chat in in_1, pending
 on 2026-01-08   stripe    re_2 of in_1 refunded 30.00 USD
 expect          nothing
 """,
+    "a credit note over more than its line came to, and all of it paid out": """
+on 2026-01-01   trigger   ten: 10 percent of Inbox or Live Chat
+on 2026-01-05   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1 + -60.00 USD Inbox on sub_1 + 50.00 USD Live Chat
+on 2026-01-06   stripe    cn_1 of in_1 issued 70.00 USD off 70.00 USD Inbox on sub_1, paid out
+expect          5.00 USD to ada by ten for Live Chat in in_1, pending
+on 2026-01-06   stripe    re_1 of in_1 refunded 70.00 USD
+expect          2.00 USD to ada by ten for Live Chat in in_1, pending
+on 2026-01-07   stripe    re_2 of in_1 refunded 20.00 USD
+expect          nothing
+""",
     "a credit after an adjustment that was forgiven": """
 on 2026-01-01   trigger   ten: 10 percent of Inbox
 on 2026-01-05   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1

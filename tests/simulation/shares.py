@@ -54,14 +54,18 @@ def _after_reversals(world: World, payment: Payment, shares: list[Share]) -> lis
     left = {share.key: max(0, share.amount) for share in shares}
     tax = payment.tax
     notes = sorted((each for each in taken if each.kind == "credit_note"), key=lambda note: note.key)
+    covered = 0
     for note in notes:
+        off, of_tax = 0, note.amount - sum(amount for _, amount in note.lines)
         for place, amount in note.lines:
             share = next(share for share in shares if place in share.members)
+            off += min(left[share.key], amount)
             left[share.key] -= min(left[share.key], amount)
-        tax -= min(tax, note.amount - sum(amount for _, amount in note.lines))
+        tax -= min(tax, of_tax)
+        covered += min(note.refunded, off + of_tax)
     refunds = sum(each.amount for each in taken if each.kind == "refund")
     lost = sum(each.amount for each in taken if each.kind == "dispute")
-    back = max(0, refunds - sum(note.refunded for note in notes)) + lost
+    back = max(0, refunds - covered) + lost
     net = max(0, sum(left.values()) + sum(min(0, share.amount) for share in shares))
     back = _largest_remainders(min(back, net + tax), [net, tax])[0]
     parts = _largest_remainders(back, [left[share.key] for share in shares])
