@@ -19,7 +19,7 @@ from domain.problems import listed
 class CommissionState(StrEnum):
     """Where a commission stands."""
 
-    #: An instalment whose day has not come. Its due date moves it to pending.
+    #: An instalment whose day has not come, or was put off since. Its due date moves it to pending.
     SCHEDULED = "scheduled"
     #: Earned, not yet looked at. A person (or the hold period's end) approves, holds or declines it.
     PENDING = "pending"
@@ -210,7 +210,14 @@ def _state_after(open_part: Commission | None, part: int, balance: int, desired:
         # What adjusts an instalment that was paid out waits for no date.
         waits = part == 0 and desired is not None and desired.due_at is not None
         return CommissionState.SCHEDULED if waits else CommissionState.PENDING
-    return open_part.state
+    return CommissionState.SCHEDULED if _falls_due_later(open_part, desired) else open_part.state
+
+
+def _falls_due_later(pending: Commission, desired: Desired | None) -> bool:
+    """Whether an instalment's day was put off: then it waits for it again, unless it adjusts what was paid out."""
+    due_at = pending.particulars.due_at if pending.particulars is not None else None
+    now = desired.due_at if desired is not None else None
+    return pending.part == 0 and due_at is not None and now is not None and now > due_at
 
 
 def _key(c: Claimant, part: int) -> str:

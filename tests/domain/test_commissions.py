@@ -91,6 +91,25 @@ def test_a_held_commission_stays_held_while_its_amount_follows() -> None:
     assert amounts(bookings([], settled(CommissionState.HOLD, 490))) == [(0, -490, 0, CommissionState.HOLD)]
 
 
+def test_an_instalment_whose_day_is_put_off_waits_for_it_again() -> None:
+    """Pending since its old day, it is scheduled for the new one; brought forward, approved or adjusting, it stays."""
+    first, later = (replace(wanted(490), due_at=NOON + timedelta(days=days)) for days in (0, 30))
+    less = replace(later, amount_minor=400)
+
+    def booked_for(asked: Desired, state: CommissionState) -> list[Commission]:
+        return [replace(c, state=state) for c in written([], bookings([asked], []))]
+
+    pending = booked_for(first, CommissionState.PENDING)
+    assert amounts(bookings([later], pending)) == [(0, 0, 490, CommissionState.SCHEDULED)]
+    assert amounts(bookings([less], pending)) == [(0, -90, 400, CommissionState.SCHEDULED)]
+    forward = booked_for(later, CommissionState.PENDING)
+    assert amounts(bookings([first], forward)) == [(0, 0, 490, CommissionState.PENDING)]
+    approved = booked_for(first, CommissionState.APPROVED)
+    adjusted = written(approved, bookings([replace(first, amount_minor=450)], approved))
+    assert bookings([later], approved) == []
+    assert amounts(bookings([less], adjusted)) == [(1, -50, -90, CommissionState.PENDING)]
+
+
 def test_an_open_commission_says_what_is_known_now() -> None:
     """With the amount right and the member not, an entry of zero puts it right, once; a settled one stands."""
     booked = written([], bookings([wanted(490)], []))
