@@ -93,6 +93,27 @@ def check_server(engine: Engine) -> list[str]:
         ]
 
 
+def oldest_transaction(connection: Connection) -> tuple[float, str] | None:
+    """Seconds since the oldest other transaction of this database began, and whose it is; None where there is none.
+
+    Until it ends, vacuum takes away nothing that was deleted or updated since: every index grows, and the inbox's most.
+    """
+    row = connection.execute(
+        text("""
+            select extract(epoch from clock_timestamp() - xact_start) as seconds,
+                coalesce(nullif(application_name, ''), 'a session') || ', process ' || pid as whose
+            from pg_stat_activity
+            where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+                and (backend_xmin is not null or backend_xid is not null) and xact_start is not null
+            union all
+            select extract(epoch from clock_timestamp() - prepared), 'a prepared transaction, ' || transaction
+            from pg_prepared_xacts where database = current_database()
+            order by 1 desc limit 1
+        """)
+    ).first()
+    return None if row is None else (float(row.seconds), str(row.whose))
+
+
 def _setting(connection: Connection, name: str) -> str:
     return str(connection.scalar(text("select current_setting(:name)"), {"name": name}))
 

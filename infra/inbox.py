@@ -6,10 +6,11 @@ worker is counted too. It ends with the mark, when the lease runs out, or when t
     received --claim--> (leased) --mark--> processed | ignored | waiting | dead, or received again later
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, text
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 
 #: Longer than any batch may take (the worker's statement timeout and watchdog end it before).
 LEASE = timedelta(seconds=60)
+#: For so long what came due is called new.
+JUST_DUE = timedelta(seconds=10)
 #: An event whose worker vanished this often is what makes it vanish: the last time it was alone.
 CLAIMS_LOST_MAX = 4
 #: Suspects that are tried together after one lost worker, and after two; after three each is alone.
@@ -105,16 +108,21 @@ class ClaimLost(TryLater):
     """Another worker has taken over: this one was given up for dead. Its transaction must be rolled back."""
 
 
+#: Rows that were due before `since` are passed over unseen.
 _CLAIM = """
 with due as (
-    select id from inbox where next_attempt_at <= now() and claimed_by is null
-    order by next_attempt_at, id limit :count for update skip locked
+    select id, next_attempt_at from inbox
+    where next_attempt_at <= now() and next_attempt_at >= {since}
+        and claimed_by is null
+    order by {order} limit :count for update skip locked
 )
 update inbox set attempts = attempts + 1, claimed_by = pg_backend_pid(), next_attempt_at = now() + :lease
 from due where inbox.id = due.id
 returning inbox.id, provider, event_key, event_type, occurred_at, livemode, account, attempts, body_codec, body,
-    body_bytes
+    body_bytes, due.next_attempt_at
 """
+CLAIM_OLDEST = _CLAIM.format(since="coalesce(cast(:since as timestamptz), '-infinity')", order="next_attempt_at, id")
+_CLAIM_NEWEST = _CLAIM.format(since="now() - cast(:just as interval)", order="next_attempt_at desc, id desc")
 
 #: How often a worker vanished with it since it was last marked. Attempts do not tell: most of them end in a mark.
 _LOST = "coalesce(jsonb_array_length(outcome -> 'claims_lost'), 0)"
@@ -152,7 +160,25 @@ returning id, event_type, attempts
 
 def claim(connection: Connection, count: int) -> list[Envelope]:
     """Take up to `count` due envelopes, oldest first; commit before working on them."""
-    return _claimed(connection, _CLAIM, count=count)
+    return claim_on(connection, count, None)[0]
+
+
+def claim_on(connection: Connection, count: int, since: datetime | None) -> tuple[list[Envelope], datetime | None]:
+    """The same, of what came due at `since` or later; and where to go on from, None where less than `count` was due.
+
+    What was finished stays in the index until vacuum has been there, which a long transaction anywhere keeps away:
+    whoever works through a backlog and begins at its front each time looks at all of it again and again. What comes
+    due behind `since`, because it was committed late or given back, only a claim from the front finds.
+    """
+    rows = fetch(connection, CLAIM_OLDEST, lease=LEASE, count=count, since=since)
+    last = max((row.next_attempt_at for row in rows), default=None)
+    return _envelopes(row[:-1] for row in rows), last if len(rows) == count else None
+
+
+def claim_newest(connection: Connection, count: int) -> list[Envelope]:
+    """Take up to `count` of what has just come due, newest first: in a backlog it is not to wait for all before it."""
+    rows = fetch(connection, _CLAIM_NEWEST, lease=LEASE, count=count, just=JUST_DUE)
+    return _envelopes(row[:-1] for row in rows)
 
 
 def claim_suspects(connection: Connection) -> list[Envelope]:
@@ -164,11 +190,11 @@ def claim_suspects(connection: Connection) -> list[Envelope]:
         log.error(
             "event.died", inbox_id=row.id, type=row.event_type, attempts=row.attempts, reason="its worker was lost"
         )
-    return _claimed(connection, _CLAIM_SUSPECTS, count=SUSPECTS_MAX, few=SUSPECTS_AGAIN_MAX)
+    rows = fetch(connection, _CLAIM_SUSPECTS, lease=LEASE, count=SUSPECTS_MAX, few=SUSPECTS_AGAIN_MAX)
+    return _envelopes(rows)
 
 
-def _claimed(connection: Connection, statement: str, **parameters: int) -> list[Envelope]:
-    rows = fetch(connection, statement, lease=LEASE, **parameters)
+def _envelopes(rows: Iterable[Sequence[Any]]) -> list[Envelope]:
     return sorted((Envelope(*row) for row in rows), key=lambda envelope: envelope.id)
 
 

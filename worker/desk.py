@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from infra.checks import Step, consistent, take_step
 from infra.clock import Clock, system_clock
-from infra.database import make_engine
+from infra.database import make_engine, oldest_transaction
 from infra.embedded.parent_watch import exit_when_orphaned
 from infra.inbox import counts
 from infra.ledger.moves import PORTION, release
@@ -45,6 +45,8 @@ class DeskTimes:
     sweep_every_s: float = 1.0
     #: Below the inbox lease: who hangs longer is killed while the claim is still its own, and the attempt counts.
     hangs_after_s: float = 45.0
+    #: A transaction that is open for so long is complained of.
+    held_after_s: float = 300.0
     #: For the batch at hand when the process is to end.
     close_within_s: float = 6.0
 
@@ -114,11 +116,14 @@ class Desk:
                 if not try_chore(connection, 1):
                     return
                 found = counts(connection)
+                oldest = oldest_transaction(connection)
         except DBAPIError as error:
             self._complain(error)
             return
         late = found["oldest_due_s"] > LATE_AFTER_S
         (log.warning if late or found["dead"] else log.info)("inbox.watched", late=late, **found)
+        if oldest is not None and oldest[0] > self._times.held_after_s:
+            log.warning("database.held", seconds=round(oldest[0]), by=oldest[1])
 
     def release(self) -> None:
         """Move commissions whose day has come, portion by portion, once however many are asked at the same time."""

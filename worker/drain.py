@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -26,7 +26,8 @@ from infra.inbox import (
     Envelope,
     InboxState,
     Mark,
-    claim,
+    claim_newest,
+    claim_on,
     claim_suspects,
     give_back,
     mark,
@@ -49,6 +50,8 @@ Work = Callable[[Connection, Sequence[Translated]], BatchResult]
 
 #: Envelopes claimed at once: enough to spread the cost of a batch's statements, few enough to be done in a second.
 BATCH = 200
+#: In a backlog every batch is followed by one of so many that have just come due.
+NEWEST = 50
 #: After this long a drain lets its caller look at other things; what is still due rings again.
 SLICE_S = 2.0
 #: For so long a batch may ask providers for lines, or whether they know its events. With the last call begun just
@@ -97,6 +100,8 @@ class Drain:
         self._fetch_budget_s = fetch_budget_s
         self._reader = ProgramReader(settings)
         self._completer = Completer(settings)
+        #: How far this slice has come in a backlog.
+        self._since: datetime | None = None
         #: Monotonic seconds at which the turn at hand began; None between two. The watchdog reads it.
         self.busy_since_s: float | None = None
 
@@ -105,16 +110,26 @@ class Drain:
         report = DrainReport()
         until_s = time.monotonic() + slice_s
         suspicious = True
+        self._since = None
         with self._engine.connect() as connection:
             while not (self._stopping.is_set() or report.more):
-                fresh_count = self._turn(connection, report, lambda taken: claim(taken, BATCH))
+                was_at_the_front = self._since is None
+                count = self._turn(connection, report, self._take)
+                has_backlog = count == BATCH
+                if has_backlog and not self._stopping.is_set():
+                    self._turn(connection, report, lambda taken: claim_newest(taken, NEWEST))
                 # In a backlog suspects are few and looking for them is not free: once a slice, and while there are any.
-                looked = suspicious or fresh_count < BATCH
+                looked = suspicious or not has_backlog
                 suspicious = looked and self._turn(connection, report, claim_suspects) > 0
-                if not fresh_count and not suspicious:
+                if not count and not suspicious and was_at_the_front:
                     return report
                 report.more = time.monotonic() > until_s
         return report
+
+    def _take(self, connection: Connection) -> list[Envelope]:
+        """The next of a backlog; from the front again once a slice, and before nothing is said to be due."""
+        envelopes, self._since = claim_on(connection, BATCH, self._since)
+        return envelopes
 
     def sweep(self, slice_s: float = SLICE_S) -> DrainReport:
         """Free what dead workers held, then drain: with this alone everything gets done."""

@@ -170,6 +170,23 @@ def _watched(desk: Desk) -> tuple[Any, ...]:
     return tuple(entry[key] for key in ("log_level", "received", "dead", "late"))
 
 
+def test_a_transaction_that_is_left_open_is_complained_of(stage: Stage) -> None:
+    """What keeps vacuum away for long is named, with whose it is; once it has ended nothing is said of it (F48)."""
+    with _desk(_url(stage), held_after_s=0.3) as desk, stage.engine.connect() as forgotten:
+        forgotten.execute(text("set application_name = 'somebody'; set transaction isolation level repeatable read"))
+        forgotten.execute(text("select count(*) from inbox"))
+        time.sleep(0.4)
+        with structlog.testing.capture_logs() as logs:
+            desk.watch()
+        (held,) = [entry for entry in logs if entry["event"] == "database.held"]
+        assert held["log_level"] == "warning"
+        assert held["by"].startswith("somebody, process ")
+        forgotten.rollback()
+        with structlog.testing.capture_logs() as logs:
+            desk.watch()
+        assert [entry["event"] for entry in logs] == ["inbox.watched"]
+
+
 def test_the_books_are_checked_by_one_at_a_time(stage: Stage) -> None:
     """A ring checks everything and says so in one line; a breach is an error that names it; asked again, it waits."""
     with _desk(_url(stage)) as desk:
