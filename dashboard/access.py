@@ -1,10 +1,11 @@
-"""Who calls: a program with an API key (HTTP Basic), or a member of a partner with a bearer token.
+"""Who calls: a program with an API key (HTTP Basic), a member of a partner with a bearer token, a person on the pages.
 
 Each side's credentials open nothing of the other side; what is wrong with them is never said.
 """
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -39,6 +40,23 @@ class PartnerMember:
     def actor(self) -> str:
         """As the audit names it."""
         return f"member:{self.partner_key}/{self.member_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of the company who signed in to the pages."""
+
+    email: str
+
+    @property
+    def actor(self) -> str:
+        """As the audit names them."""
+        return f"person:{self.email}"
+
+    @property
+    def logged_as(self) -> str:
+        """As the log names them: no address."""
+        return f"person:{hashlib.sha256(self.email.encode()).hexdigest()[:12]}"
 
 
 class Unauthorized(HTTPException):

@@ -4,7 +4,7 @@ Success: `{"data", "message", "status"}`; error: `{"message", "status", "errors"
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -87,12 +87,13 @@ def try_later(message: str, retry_after_s: int = RETRY_AFTER_S, status: int = 50
 
 def handle_errors(app: FastAPI) -> None:
     """Give every error its answer; what is left over is answered without detail, see `dashboard.edge`."""
-    app.add_exception_handler(Rejected, _rejected)
-    app.add_exception_handler(TryLater, _postponed)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(DBAPIError, _database)
-    app.add_exception_handler(NoConnectionFree, _database)
+    for kind, answer in _ANSWERS.items():
+        app.add_exception_handler(kind, answer)
+
+
+def refusal_of(request: Request, error: Exception) -> JSONResponse:
+    """The answer to one of `SORTED_ERRORS`. Raises the error where it is a fault of ours."""
+    return next(answer for kind, answer in _ANSWERS.items() if isinstance(error, kind))(request, error)
 
 
 def _rejected(request: Request, error: Exception) -> JSONResponse:
@@ -165,3 +166,15 @@ def _sentence_of(error: Mapping[str, Any]) -> str:
         return f"is not JSON: {error['ctx']['error']}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return re.sub(r"^(Input|String|List|Dictionary|Tuple|Value) should ", "must ", message)
+
+
+_ANSWERS: Mapping[type[Exception], Callable[[Request, Exception], JSONResponse]] = {
+    Rejected: _rejected,
+    TryLater: _postponed,
+    RequestValidationError: _invalid,
+    HTTPException: _http,
+    DBAPIError: _database,
+    NoConnectionFree: _database,
+}
+#: Errors that are answered with what is wrong.
+SORTED_ERRORS = tuple(_ANSWERS)

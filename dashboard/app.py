@@ -1,4 +1,7 @@
-"""The management API as one application, wired from the settings. Routers are the modules of `dashboard.api`."""
+"""The management API and the pages as one application, wired from the settings.
+
+Routers are the modules of `dashboard.api` and `dashboard.pages`.
+"""
 
 import hashlib
 import importlib
@@ -12,12 +15,17 @@ import anyio
 import structlog
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Match
 
-from dashboard import api, documents
-from dashboard.answers import handle_errors, refused
+from dashboard import api, documents, pages
+from dashboard.answers import handle_errors, refusal_of, refused
 from dashboard.edge import Edge
+from dashboard.pages.cookies import Side
+from dashboard.pages.rendering import Templates
+from dashboard.pages.routes import problem_page
 from dashboard.rate_limits import RateLimits
 from dashboard.visits import Rooms
 from infra.broker import Wake
@@ -34,6 +42,8 @@ PREVIEWS = 2
 _STATEMENT_TIMEOUT_S = 15
 _LOCK_TIMEOUT_S = 5
 
+#: Whoever asks below these is a program.
+_FOR_PROGRAMS = ("/api", "/healthz", "/readyz")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _log = structlog.get_logger()
 
@@ -83,6 +93,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     for module in pkgutil.iter_modules(api.__path__):
         app.include_router(importlib.import_module(f"{api.__name__}.{module.name}").router, prefix=PREFIX)
     _add_documents(app)
+    _add_pages(app, settings)
     _add_health(app, app.state.health)
     return app
 
@@ -115,6 +126,30 @@ def _add_documents(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _add_pages(app: FastAPI, settings: Settings) -> None:
+    app.state.templates = Templates(settings.program_timezone)
+    for module in pkgutil.iter_modules(pages.__path__):
+        router = getattr(importlib.import_module(f"{pages.__name__}.{module.name}"), "router", None)
+        if router is not None:
+            app.include_router(router)
+    app.add_exception_handler(HTTPException, _no_page)
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def static(name: str) -> Response:
+        found: Response | None = app.state.templates.static(name)
+        if found is None:
+            raise HTTPException(404)
+        return found
+
+
+def _no_page(request: Request, error: Exception) -> Response:
+    """What is wrong with an address: as a document where programs ask, else as a page."""
+    path: str = request.scope["path"]
+    if path.startswith(_FOR_PROGRAMS):
+        return refusal_of(request, error)
+    return problem_page(request, Side.PARTNER if path.startswith("/partner/") else Side.MANAGER, error)
 
 
 def _add_health(app: FastAPI, health: Health) -> None:

@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from dashboard import access
-from dashboard.access import Caller, PartnerMember, Unauthorized
+from dashboard.access import Caller, PartnerMember, Person, Unauthorized
 from dashboard.answers import Refusal
 from dashboard.idempotency import earlier_answer, keep_answer, repeatable
 from dashboard.rate_limits import RateLimits
@@ -72,7 +72,7 @@ class Visit:
     settings: Settings
     previewing: Engine
     connection: Connection
-    who: Caller | PartnerMember
+    who: Caller | PartnerMember | Person
     now: datetime
     request_id: str
     #: Set by an endpoint whose answer is shown once: it is not kept for repeats.
@@ -100,7 +100,7 @@ class Visit:
         return ProgramReader(self.settings)
 
 
-class _BoundedRequest(Request):
+class BoundedRequest(Request):
     """Its body is read once, within bounds, and decoded without recursing deeper than the stack allows."""
 
     async def body(self) -> bytes:
@@ -142,14 +142,14 @@ class _VisitRoute(APIRoute):
         answer = super().get_route_handler()
 
         async def visit(request: Request) -> Response:
-            bounded = _BoundedRequest(request.scope, request.receive)
+            bounded = BoundedRequest(request.scope, request.receive)
             if "authorization" not in request.headers:
                 await run_in_threadpool(self._turn_away, bounded)
             body = await bounded.body()
             if body:
                 _require_json(bounded)
             rooms: Rooms = request.app.state.rooms
-            async with _slot(rooms.connections), contextmanager_in_threadpool(self._visit(bounded)) as visit:
+            async with slot(rooms.connections), contextmanager_in_threadpool(self._visit(bounded)) as visit:
                 request.scope["state"]["visit"] = visit
                 answered = await _answer_once(bounded, body, visit, answer)
             if request.method != "GET":
@@ -190,7 +190,7 @@ class _TokenRoute(_VisitRoute):
 
 
 @asynccontextmanager
-async def _slot(connections: anyio.Semaphore) -> AsyncIterator[None]:
+async def slot(connections: anyio.Semaphore) -> AsyncIterator[None]:
     """One of the connections, for the length of the block. Raises TryLater when none comes free in time."""
     try:
         with anyio.fail_after(_CONNECTION_WITHIN_S):

@@ -87,16 +87,27 @@ def create_member_token(connection: Connection, partner_key: str, member_key: st
 
 def member_of(connection: Connection, token: str) -> Member | None:
     """Whom the token speaks for; None if it is unknown, revoked, or its member was removed."""
+    found = _working_token(connection, token)
+    return Member(found.partner_key, found.member_key) if found else None
+
+
+def member_token_key(connection: Connection, token: str) -> str | None:
+    """The key of a token that speaks for somebody."""
+    found = _working_token(connection, token)
+    return str(found.key) if found else None
+
+
+def _working_token(connection: Connection, token: str) -> Any | None:
     found = fetch(
         connection,
         """
-        select t.digest, t.partner_key, t.member_key from member_tokens t
+        select t.key, t.partner_key, t.member_key from member_tokens t
         join partner_members m using (partner_key, member_key)
         where t.digest = :digest and t.revoked_at is null and m.removed_at is null
         """,
         digest=_digest(token),
     )
-    return Member(found[0].partner_key, found[0].member_key) if found else None
+    return found[0] if found else None
 
 
 def revoke_member_token(connection: Connection, partner_key: str, key: str, now: datetime) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from domain import invariants
 from domain.invariants import Breach, breaches
+from domain.windows import epoch_ms
 from infra.books import PORTION, Place, Portion, Room, read_portion
 from infra.clock import Clock
 from infra.rows import as_json, fetch
@@ -124,6 +125,17 @@ def take_step(connection: Connection, now: datetime) -> Step | None:
     found = checked.add(portion, now)
     _note(connection, row.id, checked, portion.following, now)
     return Step(found, checked if portion.following is None else None)
+
+
+def last_finished(connection: Connection) -> dict[str, Any] | None:
+    """What the worker's last whole check looked at and found; None before the first."""
+    rows = fetch(connection, "select * from checks where finished_at is not null order by id desc limit 1")
+    if not rows:
+        return None
+    row = rows[0]
+    found = dict.fromkeys(Breach(*breach) for breach in row.breaches)
+    checked = Checked(row.transactions_count, row.commissions_count, row.events_count, found, row.more_breaches)
+    return {"finished_at": epoch_ms(row.finished_at), **checked.document()}
 
 
 def consistent(engine: Engine) -> Connection:

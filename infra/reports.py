@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from domain.errors import Rejected
+from domain.errors import Missing, Rejected, Unreadable
 from domain.problems import is_storable
 from domain.windows import epoch_ms
+from infra.bodies import decode
 from infra.rows import fetch
 
 _EVENT = """
@@ -30,6 +31,19 @@ def event_of(connection: Connection, number: int) -> dict[str, Any] | None:
     """One envelope."""
     rows = fetch(connection, f"{_EVENT} where id = :id", id=number)
     return _event_document(rows[0]) if rows else None
+
+
+def body_of(connection: Connection, number: int) -> bytes:
+    """The exact bytes of an envelope. Raises Missing where there is none, or none any more."""
+    rows = fetch(connection, "select body_codec, body, body_bytes from inbox where id = :id", id=number)
+    if not rows:
+        raise Missing(f"there is no event {number}", "id")
+    if rows[0].body is None:
+        raise Missing(f"the body of event {number} was erased", "id")
+    try:
+        return decode(rows[0].body_codec, bytes(rows[0].body), rows[0].body_bytes)
+    except Unreadable as error:
+        raise Missing(f"event {number}: {error}", "id") from None
 
 
 def event_named(connection: Connection, name: str) -> dict[str, Any] | None:

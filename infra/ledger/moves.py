@@ -3,7 +3,7 @@
 Every move holds the customer's lock, as judging does: neither overwrites what the other has just decided.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -70,6 +70,23 @@ def move_commission(
     if to is CommissionState.DECLINED:
         _judge_credits(connection, reader, commission, cause)
     return commission
+
+
+def approve(connection: Connection, seen: Mapping[str, int]) -> list[str]:
+    """Approve the commissions whose key and amount somebody has seen, in one go; the keys of those that were.
+
+    Left as they are: those that have come to another state or amount since, and those of customers whose events are
+    being worked on.
+    """
+    share_program(connection)
+    wanted = "select * from commissions where key = any(:keys) order by key"
+    rows = fetch(connection, wanted, keys=sorted(seen))
+    locked = lock_customers(connection, {lock_name(row) for row in rows})
+    free = [row.key for row in rows if lock_name(row) in locked]
+    found = [commission_of(row) for row in fetch(connection, f"{wanted} for update", keys=free)]
+    asked = [c for c in found if c.state is CommissionState.PENDING and c.amount_minor == seen[c.key]]
+    _set_states(connection, [(c, move(c, CommissionState.APPROVED, None)) for c in asked])
+    return [c.key for c in asked]
 
 
 def lock_name(row: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from domain.commissions import CommissionState
 from domain.facts import COMPANY
 from domain.windows import epoch_ms
 from infra.ledger.case_files import load_meant
@@ -68,3 +69,17 @@ def _document(row: Any, product_key: str | None, entries: Sequence[dict[str, Any
         "created_at": epoch_ms(row.created_at),
         "entries": list(entries),
     }
+
+
+def totals(connection: Connection) -> list[dict[str, Any]]:
+    """How many commissions there are, and what they come to, per state and currency; those of nothing left aside."""
+    rows = fetch(
+        connection,
+        """
+        select state, currency, count(*) as count, sum(amount_minor) as amount_minor from commissions
+        where amount_minor <> 0 group by state, currency order by state, currency
+        """,
+    )
+    order = list(CommissionState)
+    found = [{**row._mapping, "amount_minor": int(row.amount_minor)} for row in rows]
+    return sorted(found, key=lambda each: order.index(CommissionState(each["state"])))

@@ -21,6 +21,7 @@ from infra.tables.program import (
     triggers,
 )
 from infra.tables.reconciliation import reconciliation_objects, reconciliations, watermarks
+from infra.tables.sessions import sessions
 from infra.tables.subscriptions import product_history, products, subscription_snapshots
 
 __all__ = (
@@ -52,6 +53,7 @@ __all__ = (
     "reconciliation_objects",
     "reconciliations",
     "reversals",
+    "sessions",
     "standings",
     "subscription_snapshots",
     "transaction_lines",

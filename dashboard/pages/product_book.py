@@ -1,0 +1,64 @@
+"""The product book: what is sold, which provider ids lead to it, and what was sold before anybody described it."""
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from starlette.responses import Response
+
+from dashboard.api import product_book
+from dashboard.fields import Key
+from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, lines_of, manager_pages, paged
+
+router = manager_pages()
+
+
+@router.get("/product-book")
+def find(page: ThisPage, filters: Annotated[product_book.Filters, Query()]) -> Response:
+    """The newest first, those that fit."""
+    return _list(page, filters)
+
+
+@router.post("/product-book")
+def create(page: ThisPage) -> Response:
+    """Add an entry."""
+    given = {**_given(page), "archived": False}
+    made: list[Any] = []
+    mistakes = page.attempt(lambda: made.append(product_book.create(page, page.body(product_book.NewEntry, given))))
+    if mistakes is not None:
+        return _list(page, product_book.Filters(), mistakes)
+    return page.done(f"/product-book/{made[0].data.key}", f"{made[0].data.name}: {made[0].message}.")
+
+
+@router.get("/product-book/{key:path}")
+def read(page: ThisPage, key: Key) -> Response:
+    """One entry."""
+    return page.show("product_book_entry.html", item=product_book.read(page, key).data)
+
+
+@router.post("/product-book/{key:path}")
+def change(page: ThisPage, key: Key) -> Response:
+    """Change it."""
+    before = product_book.read(page, key).data
+    said = {**_given(page), "follows_provider": "follows_provider" in page.form}
+    given = {name: value for name, value in said.items() if value != getattr(before, name)}
+    mistakes = page.attempt(lambda: product_book.change(page, key, page.body(product_book.EntryChange, given)))
+    if mistakes is not None:
+        return page.show("product_book_entry.html", mistakes.status, item=before, mistakes=mistakes)
+    return page.done(page.address(), "Saved.")
+
+
+def _list(page: PageVisit, filters: product_book.Filters, mistakes: Mistakes | None = None) -> Response:
+    asked = paged(filters)
+    found = product_book.list_entries(page, asked).data
+    status = mistakes.status if mistakes else 200
+    return page.show("product_book.html", status, filters=asked, found=found, mistakes=mistakes)
+
+
+def _given(page: PageVisit) -> dict[str, Any]:
+    return {
+        "name": page.form.get("name", ""),
+        "description": page.form.get("description"),
+        "external_key": page.form.get("external_key"),
+        "aliases": lines_of(page.form.get("aliases", "")),
+        "archived": "archived" in page.form,
+    }

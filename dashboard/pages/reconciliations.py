@@ -1,0 +1,45 @@
+"""Comparisons with a provider's books, and their reports."""
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from starlette.responses import Response
+
+from dashboard.api import reconciliations
+from dashboard.fields import Key
+from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, paged
+
+router = manager_pages()
+
+
+@router.get("/reconciliations")
+def find(page: ThisPage, filters: Annotated[reconciliations.Filters, Query()]) -> Response:
+    """The newest first, those that fit."""
+    return _list(page, filters)
+
+
+@router.post("/reconciliations")
+def start(page: ThisPage) -> Response:
+    """Ask for one; a worker does it."""
+    given: dict[str, Any] = {name: page.form[name] for name in ("provider", "scope") if name in page.form}
+    given["dry_run"] = "dry_run" in page.form
+    made: list[Any] = []
+    mistakes = page.attempt(
+        lambda: made.append(reconciliations.start(page, page.body(reconciliations.NewReconciliation, given)))
+    )
+    if mistakes is not None:
+        return _list(page, reconciliations.Filters(), mistakes)
+    return page.done(f"/reconciliations/{made[0].data.key}", "A worker will do it; load this page again in a while.")
+
+
+@router.get("/reconciliations/{key}")
+def read(page: ThisPage, key: Key) -> Response:
+    """One, with its report."""
+    return page.show("reconciliation.html", item=reconciliations.read(page, key).data)
+
+
+def _list(page: PageVisit, filters: reconciliations.Filters, mistakes: Mistakes | None = None) -> Response:
+    asked = paged(filters)
+    found = reconciliations.list_reconciliations(page, asked).data
+    status = mistakes.status if mistakes else 200
+    return page.show("reconciliations.html", status, filters=asked, found=found, mistakes=mistakes)

@@ -1,0 +1,297 @@
+"""One request for a page, from its cookie to its commit. It is a visit as the API's, of somebody who signed in.
+
+What the API would refuse as a document is refused here as a page, by the same sorting of errors.
+"""
+
+import json
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode
+
+from fastapi import APIRouter, Depends
+from fastapi.concurrency import contextmanager_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from dashboard.access import PartnerMember, Person
+from dashboard.answers import SORTED_ERRORS, FieldError, refusal_of
+from dashboard.pages.cookies import Side, door_cookie, session_cookie
+from dashboard.pages.rendering import HEADERS, Templates
+from dashboard.visits import BoundedRequest, Handler, Rooms, TooManyRequests, Visit, slot
+from domain.errors import Rejected
+from domain.problems import is_storable
+from infra.access import Member
+from infra.sessions import Session, proves, session_of, set_notice
+from infra.unit_of_work import unit_of_work_on
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_FORM = "application/x-www-form-urlencoded"
+_FIELDS_MAX = 200
+#: Of a list, on one page.
+ITEMS_SHOWN = 50
+#: The name under which a form brings its token.
+TOKEN = "form_token"  # noqa: S105 - a name
+
+_ENDED_MESSAGE = "this form is not from your browser's session, or too old; go back, reload the page and try again"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """Why something was not done."""
+
+    status: int
+    message: str
+    errors: list[FieldError]
+
+
+class SignInNeeded(HTTPException):
+    """303 to the form."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(303, "sign in first", {"location": where})
+
+
+class FormRefused(HTTPException):
+    """403: the form does not prove whose browser it is in."""
+
+    def __init__(self) -> None:
+        super().__init__(403, _ENDED_MESSAGE)
+
+
+@dataclass(slots=True, kw_only=True)
+class PageVisit(Visit):
+    """A visit of somebody who signed in, with what their browser sent and what to answer it with."""
+
+    templates: Templates
+    request: Request
+    session: Session
+    side: Side
+    #: The fields of a posted form that are not blank, each once.
+    form: Mapping[str, str]
+
+    def show(self, template: str, status: int = 200, /, **values: object) -> Response:
+        """A page, with what was done before it, if it is the first after that."""
+        notice = self.session.notice
+        if notice is not None:
+            set_notice(self.connection, self.session, None)
+        given = {"mistakes": None, "given": self.form, **values}
+        return self.templates.answer(template, status, page=self, notice=notice, **given)
+
+    def done(self, where: str, notice: str) -> Response:
+        """To another page, which says so."""
+        set_notice(self.connection, self.session, notice)
+        return RedirectResponse(where, 303, HEADERS)
+
+    def attempt(self, act: Callable[[], Any]) -> Mistakes | None:
+        """Do something, or nothing of it: then what is wrong."""
+        try:
+            with self.connection.begin_nested():
+                act()
+        except (Rejected, RequestValidationError) as error:
+            return mistakes_of(self.request, error)
+        return None
+
+    def body(self, model: type[Model], given: Mapping[str, object]) -> Model:
+        """A body of the API. Raises RequestValidationError with every mistake."""
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from None
+
+    def address(self, **changes: object) -> str:
+        """This page's address with some of its query changed; None takes a part out."""
+        kept = {**dict(parse_qsl(self.request.scope["query_string"].decode("latin-1"))), **changes}
+        query = urlencode({name: str(value) for name, value in kept.items() if value is not None})
+        return f"{quote(self.request.scope['path'])}{'?' if query else ''}{query}"
+
+    @property
+    def signed_in_as(self) -> str:
+        """For the head of the page."""
+        match self.who:
+            case Person(email):
+                return email
+            case _:
+                return f"{self.member.member_key} of {self.member.partner_key}"
+
+
+class _PageRoute(APIRoute):
+    """Wraps every endpoint of its router into a page visit."""
+
+    side: ClassVar[Side]
+
+    def get_route_handler(self) -> Handler:
+        answer = super().get_route_handler()
+
+        async def page(request: Request) -> Response:
+            return await answer_page(request, self.side, lambda bounded: self._answer(bounded, answer))
+
+        return page
+
+    async def _answer(self, request: BoundedRequest, answer: Handler) -> Response:
+        form = await form_of(request)
+        rooms: Rooms = request.app.state.rooms
+        async with (
+            slot(rooms.connections),
+            contextmanager_in_threadpool(self._visit(request, rooms, form)) as visit,
+        ):
+            request.scope["state"]["visit"] = visit
+            answered = await answer(request)
+        if request.method != "GET":
+            rooms.wake.ring()
+        return answered
+
+    @contextmanager
+    def _visit(self, request: Request, rooms: Rooms, form: Mapping[str, str]) -> Iterator[PageVisit]:
+        with unit_of_work_on(rooms.engine) as connection:
+            now = rooms.clock()
+            session = self._session(request, connection, now)
+            who, logged_as = _who(session)
+            request.scope["state"]["actor"] = logged_as
+            if (wait_s := rooms.limits.wait_of_caller(logged_as)) is not None:
+                raise TooManyRequests(wait_s)
+            if request.method != "GET" and not proves(session.value, form.get(TOKEN, "")):
+                raise FormRefused
+            yield PageVisit(
+                settings=rooms.settings,
+                previewing=rooms.previewing,
+                connection=connection,
+                who=who,
+                now=now,
+                request_id=request.scope["state"]["request_id"],
+                templates=request.app.state.templates,
+                request=request,
+                session=session,
+                side=self.side,
+                form=form,
+            )
+
+    def _session(self, request: Request, connection: Connection, now: datetime) -> Session:
+        """The session of this side. Who is signed in on the other side only is told that there is nothing here."""
+        found = {}
+        for side in Side:
+            value = session_cookie(request, side)
+            found[side] = session_of(connection, value, now) if value else None
+        session = found[self.side]
+        if session is None and not any(found.values()):
+            raise SignInNeeded(_sign_in_path(request, self.side))
+        if session is None or isinstance(session.who, Member) != (self.side is Side.PARTNER):
+            raise HTTPException(404)
+        return session
+
+
+def _sign_in_path(request: Request, side: Side) -> str:
+    if request.method != "GET" or request.scope["path"] == side.home:
+        return side.sign_in
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{side.sign_in}?{urlencode({'next': request.scope['path'] + ('?' if query else '') + query})}"
+
+
+def _who(session: Session) -> tuple[Person | PartnerMember, str]:
+    match session.who:
+        case Member(partner_key, member_key):
+            member = PartnerMember(partner_key, member_key)
+            return member, member.actor
+        case email:
+            person = Person(email)
+            return person, person.logged_as
+
+
+async def form_of(request: BoundedRequest) -> dict[str, str]:
+    """The fields of a posted form that are not blank; none of a GET. Raises HTTPException for anything else."""
+    if request.method == "GET":
+        return {}
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise FormRefused
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await request.body()
+    if body and kind != _FORM:
+        raise HTTPException(415, "pages take forms only")
+    try:
+        fields = parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_FIELDS_MAX)
+    except ValueError:
+        raise HTTPException(400, "the form holds bytes that are no text, or too many fields") from None
+    if not all(is_storable(name) and is_storable(value) for name, value in fields):
+        raise HTTPException(400, "the form holds characters that nothing here is called by")
+    return {name: value.replace("\r\n", "\n").strip() for name, value in fields if value.strip()}
+
+
+async def answer_page(
+    request: Request, side: Side, answer: Callable[[BoundedRequest], Coroutine[Any, Any, Response]]
+) -> Response:
+    """The answer to a request without blanks in its query; errors as pages."""
+    query = parse_qsl(request.scope["query_string"].decode("latin-1"))
+    request.scope["query_string"] = urlencode([(name, value) for name, value in query if value.strip()]).encode()
+    try:
+        return await answer(BoundedRequest(request.scope, request.receive))
+    except SORTED_ERRORS as error:
+        return problem_page(request, side, error)
+
+
+def mistakes_of(request: Request, error: Exception) -> Mistakes:
+    """An error as the API would answer it."""
+    document = json.loads(bytes(refusal_of(request, error).body))
+    return Mistakes(document["status"], document["message"], [FieldError(**each) for each in document["errors"]])
+
+
+def problem_page(request: Request, side: Side, error: Exception) -> Response:
+    """An error as a page that says what to do; a redirection as itself."""
+    refusal = refusal_of(request, error)
+    kept = {name: value for name, value in refusal.headers.items() if name in ("location", "retry-after", "allow")}
+    if "location" in kept:
+        return Response(status_code=refusal.status_code, headers={**HEADERS, **kept})
+    templates: Templates = request.app.state.templates
+    return templates.answer(
+        "problem.html", refusal.status_code, kept, side=side, mistakes=mistakes_of(request, error), page=None
+    )
+
+
+def paged(filters: Model) -> Model:
+    """Filters of a list, with as many items as a page shows unless its address says otherwise."""
+    return filters if "limit" in filters.model_fields_set else filters.model_copy(update={"limit": ITEMS_SHOWN})
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text area that are not blank."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def door_proves(request: Request, side: Side, form: Mapping[str, str]) -> bool:
+    """Whether a sign-in form was given to this very browser."""
+    value = door_cookie(request, side)
+    return value is not None and proves(value, form.get(TOKEN, ""))
+
+
+def _this_page(request: Request) -> PageVisit:
+    visit: PageVisit = request.scope["state"]["visit"]
+    return visit
+
+
+#: The parameter of every endpoint: `page: ThisPage`.
+ThisPage = Annotated[PageVisit, Depends(_this_page)]
+
+
+class _ManagerRoute(_PageRoute):
+    side = Side.MANAGER
+
+
+class _PartnerRoute(_PageRoute):
+    side = Side.PARTNER
+
+
+def manager_pages() -> APIRouter:
+    """A router for people of the company."""
+    return APIRouter(route_class=_ManagerRoute, include_in_schema=False)
+
+
+def partner_pages() -> APIRouter:
+    """A router for members of partners."""
+    return APIRouter(route_class=_PartnerRoute, include_in_schema=False)

@@ -1,0 +1,133 @@
+"""Triggers: written as JSON, with every mistake at its path; tried on what has happened before they count."""
+
+import json
+from datetime import datetime, time
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import Response
+
+from dashboard.answers import SORTED_ERRORS
+from dashboard.api import trigger_previews, triggers
+from dashboard.fields import Key
+from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, mistakes_of, paged
+from domain.errors import Rejected
+from domain.triggers import TriggerEvent
+from domain.windows import epoch_ms
+
+router = manager_pages()
+
+#: What a version says, in the order in which people read it.
+_FIELDS = ("name", "event", "rules", "action", "offer", "position", "exclusive_group", "active")
+
+
+@router.get("/triggers")
+def find(page: ThisPage, filters: Annotated[triggers.Filters, Query()]) -> Response:
+    """The newest first, those that fit."""
+    asked = paged(filters)
+    found = triggers.list_triggers(page, asked).data
+    return page.show("triggers.html", filters=asked, found=found, events=list(TriggerEvent))
+
+
+@router.get("/triggers/new")
+def begin(page: ThisPage) -> Response:
+    """An example to change."""
+    return _editor(page, None, document=_text(triggers.DOCUMENT_EXAMPLE))
+
+
+@router.post("/triggers/new")
+def create(page: ThisPage) -> Response:
+    """Save it: it counts from now on, or from its `effective_from`."""
+    saved: list[triggers.ShownTrigger] = []
+    mistakes = page.attempt(lambda: saved.append(triggers.create(page, _document(page)).data))
+    if mistakes is not None:
+        return _editor(page, None, mistakes=mistakes)
+    return page.done(f"/triggers/{saved[0].key}", f"Saved as version {saved[0].version}.{_warned(saved[0])}")
+
+
+@router.post("/triggers/preview")
+async def preview(page: ThisPage, request: Request) -> Response:
+    """What the draft would have paid; nothing is saved."""
+    key = page.form.get("replaces")
+    try:
+        draft = {name: value for name, value in _document(page).items() if name != "effective_from"}
+        period = {"from": _start_of(page, "since"), "to": _start_of(page, "until"), "replaces": key}
+        found = (await trigger_previews.preview_trigger(page, request, {**draft, **period})).data
+    except SORTED_ERRORS as error:
+        return await run_in_threadpool(_editor, page, key, mistakes=mistakes_of(request, error))
+    return await run_in_threadpool(_editor, page, key, previewed=found)
+
+
+@router.get("/triggers/{key:path}")
+def read(page: ThisPage, key: Key) -> Response:
+    """Its latest version, in the editor."""
+    return _editor(page, key)
+
+
+@router.post("/triggers/{key:path}")
+def change(page: ThisPage, key: Key) -> Response:
+    """A new version: what the editor says, or the same switched on or off."""
+    saved: list[Any] = []
+
+    def save() -> None:
+        switch = page.form.get("active")
+        said = _document(page) if switch is None else {"active": switch == "true"}
+        saved.append(triggers.change(page, key, said))
+
+    mistakes = page.attempt(save)
+    if mistakes is not None:
+        return _editor(page, key, mistakes=mistakes)
+    return page.done(page.address(), f"{saved[0].message}: version {saved[0].data.version}.{_warned(saved[0].data)}")
+
+
+def _editor(
+    page: PageVisit,
+    key: str | None,
+    *,
+    document: str | None = None,
+    mistakes: Mistakes | None = None,
+    previewed: trigger_previews.ShownPreview | None = None,
+) -> Response:
+    """The editor with what was typed, else with what is saved."""
+    item = triggers.read(page, key).data if key is not None else None
+    saved = _text({name: getattr(item, name) for name in _FIELDS}) if item is not None else document
+    status = mistakes.status if mistakes is not None else 200
+    typed = page.form.get("document", saved)
+    return page.show("trigger.html", status, item=item, document=typed, mistakes=mistakes, previewed=previewed)
+
+
+def _document(page: PageVisit) -> dict[str, Any]:
+    try:
+        found = json.loads(page.form.get("document", ""))
+    except (ValueError, RecursionError) as error:
+        where = f"line {error.lineno}, column {error.colno}: " if isinstance(error, json.JSONDecodeError) else ""
+        said = {"type": "json_invalid", "loc": ("body",), "ctx": {"error": where + "it breaks off or goes wrong here"}}
+        raise RequestValidationError([said]) from None
+    if not isinstance(found, dict):
+        raise Rejected("must be a JSON object in braces", "document")
+    return found
+
+
+def _text(document: dict[str, Any]) -> str:
+    plain = {
+        name: value.model_dump() if isinstance(value, triggers.Offer) else value for name, value in document.items()
+    }
+    return json.dumps(plain, indent=2, ensure_ascii=False)
+
+
+def _start_of(page: PageVisit, name: str) -> int | None:
+    """The start of a day that a form names, in the program's zone."""
+    given = page.form.get(name)
+    if given is None:
+        return None
+    try:
+        day = datetime.strptime(given, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone yet
+    except ValueError:
+        raise Rejected("must be a day, such as 2026-01-31", name) from None
+    return epoch_ms(datetime.combine(day, time(), page.settings.program_timezone))
+
+
+def _warned(saved: triggers.ShownTrigger) -> str:
+    return f" Warnings to look at: {len(saved.warnings)}." if saved.warnings else ""
