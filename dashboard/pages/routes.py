@@ -279,7 +279,7 @@ def _this_page(request: Request) -> PageVisit:
 ThisPage = Annotated[PageVisit, Depends(_this_page)]
 
 
-class _ManagerRoute(_PageRoute):
+class _CompanyRoute(_PageRoute):
     side = Side.MANAGER
 
 
@@ -289,7 +289,7 @@ class _PartnerRoute(_PageRoute):
 
 def manager_pages() -> APIRouter:
     """A router for people of the company."""
-    return APIRouter(route_class=_ManagerRoute, include_in_schema=False)
+    return APIRouter(route_class=_CompanyRoute, include_in_schema=False)
 
 
 def partner_pages() -> APIRouter:
