@@ -1,6 +1,6 @@
 """Why each trigger fired or not: the same verdicts that booked the money, with every condition shown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from domain.near_misses import difference_between
 from domain.products import ProductVersion
 from domain.readings import line_product_values
 from domain.transactions import Line, Transaction
+from domain.triggers import TriggerEvent, held_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,21 @@ def explain(
         as_of=paid.occurred_at,
         attribution=attribution_of(None, paid, case, program),
         lines=tuple(_line(line, paid, case, program, similar or {}, reasons or {}) for line in paid.lines),
-        verdicts=tuple(verdicts(transaction_key, case, program, traced=True)),
+        verdicts=(*verdicts(transaction_key, case, program, traced=True), *_not_asked(paid.occurred_at, program)),
     )
+
+
+def _not_asked(at: datetime, program: Program) -> Iterator[Verdict]:
+    """A verdict for every trigger that was not asked of a payment at that moment: the one a person misses is there."""
+    for _, versions in sorted(program.triggers.items()):
+        trigger, *_ = held_from(versions, at)
+        since = trigger.effective_from.astimezone(program.zone).isoformat(timespec="seconds")
+        if trigger.effective_from > at:
+            yield Verdict(trigger, None, f"it was not in force yet: it takes effect at {since}")
+        elif not trigger.active:
+            yield Verdict(trigger, None, f"it was switched off at the time, since {since}")
+        elif trigger.event is not TriggerEvent.TRANSACTION_CREATED:
+            yield Verdict(trigger, None, f"it waits for {trigger.event}, not for payments")
 
 
 def _line(

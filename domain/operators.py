@@ -13,10 +13,9 @@ from domain.errors import Rejected
 from domain.facts import ProductStatus
 from domain.fields import Facts, Field, Kind, Letters
 from domain.money import Money, parse_currency
-from domain.near_misses import near_miss
 from domain.periods import Span, shift
 from domain.problems import UNSTORABLE, Problems, is_storable, listed, quoted
-from domain.windows import Window, parse_span, parse_window, period_of, render_span, render_window
+from domain.windows import parse_span, parse_window, period_of, render_span, render_window
 
 
 class Operator(StrEnum):
@@ -44,21 +43,21 @@ class Operator(StrEnum):
     NEWER_THAN = "newer_than"
 
 
-_SETNESS = (Operator.IS_SET, Operator.IS_NOT_SET)
+SETNESS = (Operator.IS_SET, Operator.IS_NOT_SET)
 _CHOICE = (Operator.IS_ANY_OF, Operator.IS_NONE_OF)
 _ORDER = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
-_AGE = (Operator.OLDER_THAN, Operator.NEWER_THAN)
-_PARTS = (Operator.CONTAINS, Operator.STARTS_WITH, Operator.ENDS_WITH)
+AGE = (Operator.OLDER_THAN, Operator.NEWER_THAN)
+PARTS = (Operator.CONTAINS, Operator.STARTS_WITH, Operator.ENDS_WITH)
 
 #: The operators that fit a kind of field.
 FITTING: Mapping[Kind, tuple[Operator, ...]] = {
-    Kind.TEXT: (*_CHOICE, *_PARTS, *_SETNESS),
-    Kind.TEXT_SET: (*_CHOICE, Operator.CONTAINS, *_SETNESS),
-    Kind.INTEGER: (*_CHOICE, *_ORDER, Operator.BETWEEN, *_SETNESS),
-    Kind.MONEY: (*_ORDER, Operator.BETWEEN, *_SETNESS),
-    Kind.DATE: (Operator.WITHIN, *_AGE, *_SETNESS),
-    Kind.AGE: (*_ORDER, Operator.BETWEEN, *_AGE, *_SETNESS),
-    Kind.STATUS: (*_CHOICE, *_SETNESS),
+    Kind.TEXT: (*_CHOICE, *PARTS, *SETNESS),
+    Kind.TEXT_SET: (*_CHOICE, Operator.CONTAINS, *SETNESS),
+    Kind.INTEGER: (*_CHOICE, *_ORDER, Operator.BETWEEN, *SETNESS),
+    Kind.MONEY: (*_ORDER, Operator.BETWEEN, *SETNESS),
+    Kind.DATE: (Operator.WITHIN, *AGE, *SETNESS),
+    Kind.AGE: (*_ORDER, Operator.BETWEEN, *AGE, *SETNESS),
+    Kind.STATUS: (*_CHOICE, *SETNESS),
 }
 
 #: What a condition on an absent object amounts to; where not listed, to neither true nor false.
@@ -80,7 +79,7 @@ def parse_expected(field: Field, operator: Operator, value: object, path: str, p
     integer (minor units of whichever currency the field is in). Product statuses may be written in any capitals
     (the screen shows `Active`), as may currencies, countries and e-mail domains; all others are kept as written.
     """
-    if operator in _SETNESS:
+    if operator in SETNESS:
         if value is not None:
             problems.add(path, f"{operator} takes no value")
         return None
@@ -88,9 +87,9 @@ def parse_expected(field: Field, operator: Operator, value: object, path: str, p
         return _parse_choices(field, value, path, problems)
     if operator is Operator.WITHIN:
         return parse_window(value, path, problems)
-    if operator in _AGE:
+    if operator in AGE:
         return parse_span(value, path, problems)
-    if operator in _PARTS:
+    if operator in PARTS:
         return _parse_text(field, value, path, problems)
     if operator is Operator.BETWEEN:
         return _parse_range(field, value, path, problems)
@@ -116,9 +115,9 @@ def render_expected(expected: object) -> object:
 def comparison_for(field: Field, operator: Operator, expected: Any) -> Test:
     """The comparison, prepared once so that judging does no more than it must."""
     if operator is Operator.IS_SET:
-        return lambda value, _: _is_set(value)
+        return lambda value, _: is_set(value)
     if operator is Operator.IS_NOT_SET:
-        return lambda value, _: not _is_set(value)
+        return lambda value, _: not is_set(value)
     if operator in _CHOICE or operator is Operator.CONTAINS:
         return _membership(field.kind, operator, expected)
     if operator is Operator.STARTS_WITH:
@@ -135,59 +134,8 @@ def comparison_for(field: Field, operator: Operator, expected: Any) -> Test:
     return _ages(compare, expected)
 
 
-def remark(field: Field, operator: Operator, expected: Any, actual: Any, facts: Facts) -> str | None:
-    """What a person would otherwise miss: a value not set, a near miss, another currency, a window's bounds."""
-    if operator in _SETNESS:
-        return None
-    if not _is_set(actual):
-        return f"{field.name} is not set"
-    if operator is Operator.WITHIN:
-        return _remark_on_window(expected, facts)
-    if field.kind is Kind.MONEY:
-        asked = expected[0] if isinstance(expected, tuple) else expected
-        if isinstance(asked, Money) and asked.currency != actual.currency:
-            return f"it is in {actual.currency}, the rule asks for {asked.currency}"
-        return None
-    if field.kind is Kind.TEXT_SET:
-        return _first_near_miss(sorted(actual), expected)
-    if field.kind is not Kind.TEXT:
-        return None
-    if operator in _PARTS:
-        return _remark_on_part(operator, expected, actual)
-    return _first_near_miss([actual], expected)
-
-
-def _remark_on_part(operator: Operator, expected: str, actual: str) -> str | None:
-    exact = _has_part(operator, expected, actual)
-    if exact or not _has_part(operator, expected.casefold(), actual.casefold()):
-        return None
-    return f'"{actual}" {operator.replace("_", " ")} "{expected}" only if capitals are ignored'
-
-
-def _has_part(operator: Operator, part: str, whole: str) -> bool:
-    if operator is Operator.CONTAINS:
-        return part in whole
-    return whole.startswith(part) if operator is Operator.STARTS_WITH else whole.endswith(part)
-
-
-def _first_near_miss(actual: list[str], expected: str | tuple[str, ...]) -> str | None:
-    wanted = (expected,) if isinstance(expected, str) else expected
-    if any(text in wanted for text in actual):
-        return None
-    return next(filter(None, (near_miss(text, wanted) for text in actual)), None)
-
-
-def _remark_on_window(window: Window, facts: Facts) -> str:
-    period = period_of(window, facts.as_of, facts.zone)
-    sides = []
-    if period.start is not None:
-        sides.append(f"from {period.start.astimezone(facts.zone).isoformat()}")
-    if period.end is not None:
-        sides.append(f"before {period.end.astimezone(facts.zone).isoformat()}")
-    return " ".join(sides)
-
-
-def _is_set(value: object) -> bool:
+def is_set(value: object) -> bool:
+    """Whether there is a value: an empty text or set is none."""
     return value is not None and value != "" and value != frozenset()
 
 

@@ -10,7 +10,8 @@ from dataclasses import field as attribute
 from typing import Any, Literal
 
 from domain.fields import PER_LINE_OBJECTS, Facts, Field, Unknown, metadata_text
-from domain.operators import ON_UNKNOWN, Operator, Test, comparison_for, remark, render_expected
+from domain.operators import ON_UNKNOWN, Operator, Test, comparison_for, render_expected
+from domain.remarks import remark
 
 #: True or false, or None: about an object that is not there.
 Outcome = bool | None
@@ -119,6 +120,11 @@ class GroupTrace:
     held: bool
     known: bool
     parts: tuple["Trace", ...]
+
+    @property
+    def note(self) -> str | None:
+        """Why it does not hold though what it denies does not either."""
+        return None if self.known else "it asks of something that is not there: neither this nor its opposite holds"
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def _verdict_document(verdict: Verdict) -> dict[str, Any]:
 def _trace_document(trace: Trace) -> dict[str, Any]:
     match trace:
         case GroupTrace(word, held, _, parts):
-            return {word: [_trace_document(part) for part in parts], "held": held}
+            return {word: [_trace_document(part) for part in parts], "held": held, "note": trace.note}
         case ConditionTrace():
             where = {"where": _trace_document(trace.where)} if trace.where else {}
             return {

@@ -124,6 +124,8 @@ def _trace(out: Console, trace: Trace, indent: int) -> None:
                 say(out, indent, f"{_MARKS[True]} it has no rules")
                 return
             say(out, indent, f"{_MARKS[held]} {word} of:")
+            if trace.note:
+                say(out, indent + 4, escape(trace.note), "bold")
             for part in parts:
                 _trace(out, part, indent + 4)
         case ConditionTrace():

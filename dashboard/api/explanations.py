@@ -118,8 +118,9 @@ class Verdict(BaseModel):
     partner_key: str | None
     arithmetic: str | None
     conditions: dict[str, Any] | None = Field(
-        description="`{field, op, expected, actual, held, note}`, or `{all|any|not: [...], held}`; null where there "
-        "was nothing to judge."
+        description="`{field, op, expected, actual, held, note}`, or `{all|any|not: [...], held, note}`; null where "
+        "there was nothing to judge. About an object that is not there (a line without product) neither a condition "
+        "nor its negation holds; the note says so."
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,7 +18,7 @@ from domain.products import ProductVersion
 from domain.rule_documents import parse_rule
 from domain.rules import ConditionTrace
 from domain.transactions import Basis, Line, Transaction
-from domain.triggers import PercentAction, Trigger, TriggerEvent
+from domain.triggers import FlatAction, PercentAction, Trigger, TriggerEvent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BOOK = Catalogue({"pbook_1": Entry("pbook_1", (EntryName(None, "Inbox"),), "prod_inbox")}, {"prod_inbox": "pbook_1"})
@@ -91,3 +92,23 @@ def test_the_verdicts_are_those_that_booked_the_money() -> None:
     (verdict,) = found.verdicts
     assert isinstance(verdict.trace, ConditionTrace)
     assert (verdict.trace.expected, verdict.trace.actual, verdict.trace.held) == (["Inbox"], "Inbox", True)
+
+
+def test_a_trigger_that_was_not_asked_says_why() -> None:
+    """One from a later day, one switched off by then, one on another event: the one that a person misses is there."""
+    later = replace(TRIGGER, key="later", effective_from=NOON + timedelta(seconds=1))
+    on = replace(TRIGGER, key="off", effective_from=NOON - timedelta(days=5))
+    off = replace(on, version=2, active=False, effective_from=NOON - timedelta(days=3))
+    again = replace(on, version=3, effective_from=NOON + timedelta(days=3))
+    bought = replace(TRIGGER, key="bought", event=TriggerEvent.PRODUCT_CREATED, action=FlatAction(500, "usd"))
+    triggers = {"later": (later,), "off": (on, off, again), "inbox": (TRIGGER,), "bought": (bought,)}
+    program = replace(PROGRAM, triggers=triggers, zone=ZoneInfo("America/New_York"))
+    found = explain("stripe:in_1", file_of("sub_1", "prod_inbox"), program).verdicts
+    assert [(v.trigger.key, v.trigger.version, v.fired) for v in found] == [
+        *(("inbox", 1, True), ("bought", 1, False), ("later", 1, False), ("off", 2, False))
+    ]
+    assert [v.reason for v in found[1:]] == [
+        "it waits for product_created, not for payments",
+        "it was not in force yet: it takes effect at 2026-03-01T07:00:01-05:00",
+        "it was switched off at the time, since 2026-02-26T07:00:00-05:00",
+    ]

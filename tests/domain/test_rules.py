@@ -237,6 +237,14 @@ def test_a_line_without_product_is_never_paid_for_what_it_is_not(document: objec
     assert holds(rule, facts) == expected[0]
 
 
+def test_a_group_says_that_its_opposite_does_not_hold_either() -> None:
+    """Of a "not" that does not hold though its part does not, the trace says why; of any other it says nothing."""
+    facts = Facts({"product": NO_PRODUCT, "line": {"quantity": 2}}, AS_OF, BERLIN)
+    neither = "it asks of something that is not there: neither this nor its opposite holds"
+    assert judge(parse_rule({"not": INBOX}), facts).note == neither
+    assert judge(parse_rule({"not": NINE}), facts).note is None
+
+
 def test_the_trace_says_why_an_object_is_absent() -> None:
     """A condition on an absent object carries the reason of its absence, and no value."""
     trace = judge(condition("product.name", "is_any_of", '["Inbox"]'), Facts({"product": NO_PRODUCT}, AS_OF, BERLIN))
@@ -266,7 +274,14 @@ partner.tags      is_any_of    ["EU"]                    ["eu"]        "eu" diff
 partner.tags      is_any_of    ["us"]                    ["US", "us"]  -
 partner.tags      contains     "Vip"                     ["vip"]       "vip" differs from "Vip" only in capitals
 line.amount       gte          {"amount": 1, "currency": "usd"}   9 eur   it is in eur, the rule asks for usd
-line.amount       gte          1                         9 eur         -
+line.amount       gte          1                         9 eur         the rule asks for at least 0.01 EUR
+line.amount       gt           5000                      9 jpy         the rule asks for more than 5,000 JPY
+line.amount       lt           {"amount": 1, "currency": "usd"}   9 usd   the rule asks for less than 0.01 USD
+line.amount       lte          4950                      9 usd         the rule asks for at most 49.50 USD
+line.amount       between      [100, 200]                9 kwd         the rule asks for 0.100 KWD to 0.200 KWD
+customer.age      gte          {"months": 1}             2026-01-31    it is that old from 2026-02-28T01:00:00+01:00 on
+customer.age      between      [{"days": 7}, {"days": 70}]  2026-02-01  it is that old from 2026-02-08T01:00:00+01:00 until 2026-04-12T01:00:00+02:00
+partner.joined    older_than   {"years": 1}              2026-01-01    it is that old from 2027-01-01T01:00:00+01:00 on
 customer.created  within {"current": "day"}  2026-01-01  from 2026-03-15T00:00:00+01:00 before 2026-03-16T00:00:00+01:00
 customer.created  within  {"before": "2026-01-01"}  2026-01-01  before 2026-01-01T00:00:00+01:00
 customer.created  is_set       -                         2026-01-01    -
@@ -275,7 +290,7 @@ customer.created  is_set       -                         2026-01-01    -
 
 @pytest.mark.parametrize("row", NOTE_TABLE.strip().splitlines())
 def test_the_trace_notes_what_the_eye_misses(row: str) -> None:
-    """A condition's note names near misses, other currencies, values not set and the bounds of a window."""
+    """Near misses, amounts as money, other currencies, values not set, the bounds of a window or of an age."""
     field, operator, rest = row.split(maxsplit=2)
     value, rest = split_value(rest)
     actual, note = split_value(rest) if rest.startswith(('"', "[")) else rest.split("  ", maxsplit=1)
