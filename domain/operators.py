@@ -284,25 +284,27 @@ def _parse_range(field: Field, value: object, path: str, problems: Problems) -> 
     least, most = (_parse_quantity(field, each, f"{path}[{at}]", problems) for at, each in enumerate(value))
     if least is None or most is None:
         return None
-    if least != Span() and _unit_of(least) != _unit_of(most):
+    if least != Span() and unit_of(least) != unit_of(most):
         problems.add(path, "must have both ends in the same currency or unit")
         return None
-    if _size_of(least) > _size_of(most):
+    if size_of(least) > size_of(most):
         problems.add(path, "must have the least first")
         return None
     return (least, most)
 
 
-def _unit_of(quantity: object) -> str:
+def unit_of(quantity: object) -> str | None:
+    """A currency, `days` or `months`; None: a bare number, or no time at all."""
     match quantity:
         case Money(_, currency):
             return currency
-        case Span(months, _):
-            return "months" if months else "days"
-    return ""
+        case Span(months, days):
+            return "months" if months else "days" if days else None
+    return None
 
 
-def _size_of(quantity: object) -> int:
+def size_of(quantity: object) -> int:
+    """How many of its unit."""
     match quantity:
         case Money(amount_minor, _):
             return amount_minor

@@ -1,20 +1,21 @@
 """What can be said of rules without any facts: can one hold, can two hold together, does one imply another.
 
 Sound, not complete: "cannot" and "implies" are only said where they are certain. A rule is looked at as the ways in
-which it can hold, each a list of conditions that must all be true; what is negated is left open.
+which it can hold, each a list of conditions that must all be true; a negation that no condition says is left open.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
-from itertools import product
+from itertools import combinations, product
 
-from domain.fields import Kind
+from domain.fields import Facts, Kind
 from domain.money import Money
 from domain.operators import Operator
-from domain.periods import Period
+from domain.periods import Period, Unit
+from domain.ranges import are_apart, is_within, range_of
 from domain.rules import AllOf, AnyOf, Condition, Not, Rule
-from domain.windows import After, Before, Between, period_of
+from domain.windows import After, Before, Between, Current, Previous, Window, period_of
 
 #: One way for a rule to hold: all of these are true.
 Way = tuple[Condition, ...]
@@ -22,54 +23,74 @@ Way = tuple[Condition, ...]
 #: A rule with more ways than this is left open.
 _WAYS_MAX = 64
 _NEEDS_NO_VALUE = (Operator.IS_NOT_SET, Operator.IS_NONE_OF)
-_ORDER = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE, Operator.BETWEEN)
-_PARTS = (Operator.CONTAINS, Operator.STARTS_WITH, Operator.ENDS_WITH)
+#: Kinds of which a list names whole values, that are compared without looking at anything else.
+_NAMED_KINDS = (Kind.TEXT, Kind.INTEGER, Kind.STATUS)
+#: What holds exactly where the other fails, also of a value that is not set and of an object that is not there.
+_OPPOSITES = {
+    Operator.IS_ANY_OF: Operator.IS_NONE_OF,
+    Operator.IS_NONE_OF: Operator.IS_ANY_OF,
+    Operator.IS_SET: Operator.IS_NOT_SET,
+    Operator.IS_NOT_SET: Operator.IS_SET,
+}
 _FIXED = (After, Before, Between)
-_ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-def conditions_in(rule: Rule) -> Iterator[Condition]:
-    """Every condition of a rule, negated ones and those inside `where` included."""
-    match rule:
-        case AllOf(parts) | AnyOf(parts):
-            for part in parts:
-                yield from conditions_in(part)
-        case Not(part):
-            yield from conditions_in(part)
-        case Condition(where=where):
-            yield rule
-            if where is not None:
-                yield from conditions_in(where)
+#: The calendar periods that each one lies in.
+_LIES_IN = {
+    Unit.DAY: (Unit.DAY, Unit.WEEK, Unit.MONTH, Unit.QUARTER, Unit.YEAR),
+    Unit.WEEK: (Unit.WEEK,),
+    Unit.MONTH: (Unit.MONTH, Unit.QUARTER, Unit.YEAR),
+    Unit.QUARTER: (Unit.QUARTER, Unit.YEAR),
+    Unit.YEAR: (Unit.YEAR,),
+}
+_NO_FACTS = Facts({}, datetime(2000, 1, 1, tzinfo=UTC), UTC)
 
 
 def can_hold(rule: Rule, zone: tzinfo) -> bool:
     """False: there are no facts under which it holds."""
-    return any(_is_consistent(way, zone) for way in _ways(rule))
+    return any(_is_consistent(way, zone) for way in _ways(_pushed(rule)))
 
 
 def can_both_hold(one: Rule, other: Rule, zone: tzinfo) -> bool:
     """False: there is nothing on which both hold."""
-    pairs = product(_ways(one), _ways(other))
+    pairs = product(_ways(_pushed(one)), _ways(_pushed(other)))
     return any(_is_consistent((*first, *second), zone) for first, second in pairs)
 
 
 def implies(one: Rule, other: Rule) -> bool:
     """True: wherever the one holds, the other holds as well."""
-    if _is_left_open(one) or _is_left_open(other):
+    first, second = _pushed(one), _pushed(other)
+    if _is_left_open(first) or _is_left_open(second):
         return one == other
-    ways = list(_ways(other))
-    return all(any(_all_implied(way, wanted) for wanted in ways) for way in _ways(one))
+    ways = _ways(second)
+    return all(any(_all_implied(way, wanted) for wanted in ways) for way in _ways(first))
 
 
 def currencies_asked(rule: Rule) -> frozenset[str] | None:
     """The currencies in which it can hold, where every way of it names some; None: in any."""
     asked: set[str] = set()
-    for way in _ways(rule):
+    for way in _ways(_pushed(rule)):
         named = _currencies(way)
         if named is None:
             return None
         asked |= named
     return frozenset(asked)
+
+
+def _pushed(rule: Rule, *, denied: bool = False) -> Rule:
+    """The same rule, or its opposite, with every negation as far inside as it goes."""
+    match rule:
+        case Not(part):
+            return _pushed(part, denied=not denied)
+        case AllOf(parts) | AnyOf(parts):
+            pushed = tuple(_pushed(part, denied=denied) for part in parts)
+            return AllOf(pushed) if isinstance(rule, AllOf) != denied else AnyOf(pushed)
+        case Condition(where=where) if denied and where is not None:
+            return AnyOf((_pushed(replace(rule, where=None), denied=True), _pushed(where, denied=True)))
+        case Condition(where=where):
+            if not denied:
+                return rule if where is None else replace(rule, where=_pushed(where))
+            opposite = _OPPOSITES.get(rule.operator)
+            return Not(rule) if opposite is None else replace(rule, operator=opposite)
+    return Not(rule) if denied else rule
 
 
 def _ways(rule: Rule) -> list[Way]:
@@ -119,27 +140,14 @@ def _count(rule: Rule) -> int:
 # One way: conditions that must all be true.
 
 
-@dataclass(slots=True)
-class _Values:
-    """What is left for one field by the conditions on it."""
-
-    #: None: any.
-    allowed: set[object] | None = None
-    #: (bound, whether it is allowed itself)
-    least: tuple[int, bool] | None = None
-    most: tuple[int, bool] | None = None
-    periods: list[Period] = field(default_factory=list)
-    set: bool | None = None
-    impossible: bool = False
-
-
 def _is_consistent(way: Sequence[Condition], zone: tzinfo) -> bool:
-    by_field: dict[str, list[Condition]] = {}
+    by_value: dict[tuple[str, str, str | None], list[Condition]] = {}
     for condition in way:
-        by_field.setdefault(condition.field.name, []).append(condition)
+        read = condition.field
+        by_value.setdefault((read.object, read.item, read.metadata_key), []).append(condition)
     if _currencies(way) == frozenset():
         return False
-    return all(_are_consistent(conditions, zone) for conditions in by_field.values())
+    return all(_are_consistent(conditions, zone) for conditions in by_value.values())
 
 
 def _currencies(way: Iterable[Condition]) -> frozenset[str] | None:
@@ -158,82 +166,60 @@ def _currencies(way: Iterable[Condition]) -> frozenset[str] | None:
 
 
 def _are_consistent(conditions: Sequence[Condition], zone: tzinfo) -> bool:
-    values = _Values()
+    """Whether one value may pass everything that is asked of it."""
     for condition in conditions:
-        _narrow(values, condition, zone)
-    if values.impossible or _are_apart(values.periods):
+        if _names_values(condition):
+            values = condition.expected
+            return any(all(each.test(value, _NO_FACTS) for each in conditions) for value in values)
+    if any(each.operator is Operator.IS_NOT_SET for each in conditions):
+        return all(each.operator in _NEEDS_NO_VALUE for each in conditions)
+    ranges = [found for each in conditions if (found := range_of(each)) is not None]
+    if any(are_apart(*pair) for pair in combinations(ranges, 2)):
         return False
-    if values.allowed is not None:
-        return any(_fits(value, values, conditions) for value in values.allowed)
-    return values.least is None or values.most is None or _meets(values.least, values.most, conditions[0].field.kind)
+    windows = [each.expected for each in conditions if each.operator is Operator.WITHIN]
+    return not (_are_past(conditions) or _windows_miss(windows, zone) or _sets_miss(conditions))
 
 
-def _narrow(values: _Values, condition: Condition, zone: tzinfo) -> None:
-    operator, expected = condition.operator, condition.expected
-    wants_value = None if operator is Operator.IS_NONE_OF else operator not in _NEEDS_NO_VALUE
-    if wants_value is not None:
-        values.impossible = values.impossible or values.set not in (None, wants_value)
-        values.set = wants_value
-    if operator is Operator.IS_ANY_OF and condition.field.kind is not Kind.TEXT_SET:
-        wanted = set(expected)
-        values.allowed = wanted if values.allowed is None else values.allowed & wanted
-    elif operator in _ORDER and condition.field.kind in (Kind.INTEGER, Kind.MONEY):
-        _bound(values, operator, expected)
-    elif operator is Operator.WITHIN and isinstance(expected, _FIXED):
-        values.periods.append(period_of(expected, _ANY_MOMENT, zone))
+def _names_values(condition: Condition) -> bool:
+    return condition.operator is Operator.IS_ANY_OF and condition.field.kind in _NAMED_KINDS
 
 
-def _bound(values: _Values, operator: Operator, expected: object) -> None:
-    least, most = expected if isinstance(expected, tuple) else (expected, expected)
-    if operator in (Operator.GT, Operator.GTE, Operator.BETWEEN):
-        bound = (_number(least), operator is not Operator.GT)
-        if values.least is None or (bound[0], not bound[1]) > (values.least[0], not values.least[1]):
-            values.least = bound
-    if operator in (Operator.LT, Operator.LTE, Operator.BETWEEN):
-        bound = (_number(most), operator is not Operator.LT)
-        if values.most is None or bound < values.most:
-            values.most = bound
-
-
-def _number(amount: object) -> int:
-    assert isinstance(amount, int | Money)  # as `parse_expected` leaves it
-    return amount if isinstance(amount, int) else amount.amount_minor
-
-
-def _meets(least: tuple[int, bool], most: tuple[int, bool], kind: Kind) -> bool:
-    """Whether a whole number lies between two bounds; amounts are whole numbers of minor units, too."""
-    first = least[0] + (not least[1])
-    last = most[0] - (not most[1])
-    return first <= last or kind not in (Kind.INTEGER, Kind.MONEY)
-
-
-def _fits(value: object, values: _Values, conditions: Iterable[Condition]) -> bool:
-    """Whether one of the values listed passes everything else that is asked of the field."""
-    for condition in conditions:
-        if condition.operator is Operator.IS_NONE_OF and value in condition.expected:
-            return False
-        if condition.operator in _PARTS and isinstance(value, str) and not _has(condition, value):
-            return False
-    if not isinstance(value, int):
-        return True
-    return (values.least is None or _meets(values.least, (value, True), Kind.INTEGER)) and (
-        values.most is None or _meets((value, True), values.most, Kind.INTEGER)
+def _are_past(conditions: Sequence[Condition]) -> bool:
+    """Whether a payment is asked to be before the moment it is judged as of, which is its own."""
+    return any(
+        each.field.name == "transaction.created"
+        and (each.operator is Operator.OLDER_THAN or isinstance(each.expected, Previous))
+        for each in conditions
     )
 
 
-def _has(condition: Condition, value: str) -> bool:
-    match condition.operator:
-        case Operator.STARTS_WITH:
-            return value.startswith(condition.expected)
-        case Operator.ENDS_WITH:
-            return value.endswith(condition.expected)
-    return condition.expected in value
+def _windows_miss(windows: Sequence[Window], zone: tzinfo) -> bool:
+    """Whether two windows have no moment in common, whenever they are looked through."""
+    fixed = [period_of(window, _NO_FACTS.as_of, zone) for window in windows if isinstance(window, _FIXED)]
+    current = [window.unit for window in windows if isinstance(window, Current)]
+    previous = [window.unit for window in windows if isinstance(window, Previous)]
+    return _periods_miss(fixed) or any(gone in _LIES_IN[unit] for gone in previous for unit in current)
 
 
-def _are_apart(periods: Sequence[Period]) -> bool:
+def _periods_miss(periods: Sequence[Period]) -> bool:
     starts = [period.start for period in periods if period.start is not None]
     ends = [period.end for period in periods if period.end is not None]
     return bool(starts and ends) and max(starts) >= min(ends)
+
+
+def _sets_miss(conditions: Sequence[Condition]) -> bool:
+    """Whether a set is to share a text with others, all of which it must not have."""
+    refused = {text for each in conditions if each.operator is Operator.IS_NONE_OF for text in each.expected}
+    return any(_asks_of_set(each) and _texts_wanted(each) <= refused for each in conditions)
+
+
+def _asks_of_set(condition: Condition) -> bool:
+    is_had = condition.operator in (Operator.IS_ANY_OF, Operator.CONTAINS)
+    return is_had and condition.field.kind is Kind.TEXT_SET
+
+
+def _texts_wanted(condition: Condition) -> set[str]:
+    return {condition.expected} if condition.operator is Operator.CONTAINS else set(condition.expected)
 
 
 # Implication between single conditions.
@@ -249,26 +235,13 @@ def _is_implied(known: Condition, wanted: Condition) -> bool:
         return False
     if (known.operator, known.expected) == (wanted.operator, wanted.expected):
         return True
+    if _names_values(known):
+        return all(wanted.test(value, _NO_FACTS) for value in known.expected)
     if wanted.operator is Operator.IS_SET:
         return known.operator not in _NEEDS_NO_VALUE
-    if known.operator is not wanted.operator:
-        return False
-    match known.operator:
-        case Operator.IS_ANY_OF:
-            return set(known.expected) <= set(wanted.expected)
-        case Operator.IS_NONE_OF:
-            return set(known.expected) >= set(wanted.expected)
-        case Operator.GT | Operator.GTE if _same_unit(known, wanted):
-            return _number(known.expected) >= _number(wanted.expected)
-        case Operator.LT | Operator.LTE if _same_unit(known, wanted):
-            return _number(known.expected) <= _number(wanted.expected)
-    return False
-
-
-def _same_unit(known: Condition, wanted: Condition) -> bool:
-    if known.field.kind is Kind.INTEGER:
-        return True
-    if known.field.kind is not Kind.MONEY:
-        return False
-    units = [each.expected.currency if isinstance(each.expected, Money) else None for each in (known, wanted)]
-    return units[0] == units[1]
+    if known.operator is wanted.operator is Operator.IS_NONE_OF:
+        return set(known.expected) >= set(wanted.expected)
+    if _asks_of_set(known) and _asks_of_set(wanted):
+        return _texts_wanted(known) <= _texts_wanted(wanted)
+    inner, outer = range_of(known), range_of(wanted)
+    return inner is not None and outer is not None and is_within(inner, outer)

@@ -14,8 +14,8 @@ from domain.near_misses import near_miss
 from domain.operators import Operator
 from domain.partners import Partner
 from domain.problems import listed, quoted
-from domain.rule_reasoning import can_both_hold, can_hold, conditions_in, currencies_asked, implies
-from domain.rules import Condition
+from domain.rule_reasoning import can_both_hold, can_hold, currencies_asked, implies
+from domain.rules import Condition, conditions
 from domain.triggers import FlatAction, Trigger
 
 
@@ -133,7 +133,7 @@ def _unknown_names(
         "partner.tags": ("partner's tag", {tag for version in versions for tag in version.tags}),
     }
     said: set[tuple[str, str]] = set()
-    for condition in conditions_in(saved.rules):
+    for condition in conditions(saved.rules):
         name = condition.field.name
         for value in _names(condition) if name in known else ():
             what, there = known[name]
