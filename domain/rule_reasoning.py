@@ -22,6 +22,8 @@ Way = tuple[Condition, ...]
 
 #: A rule with more ways than this is left open.
 _WAYS_MAX = 64
+#: Two rules with more pairs of ways than this are left open: a trigger is compared with a thousand others.
+_PAIRS_MAX = 256
 _NEEDS_NO_VALUE = (Operator.IS_NOT_SET, Operator.IS_NONE_OF)
 #: Kinds of which a list names whole values, that are compared without looking at anything else.
 _NAMED_KINDS = (Kind.TEXT, Kind.INTEGER, Kind.STATUS)
@@ -41,7 +43,8 @@ _LIES_IN = {
     Unit.QUARTER: (Unit.QUARTER, Unit.YEAR),
     Unit.YEAR: (Unit.YEAR,),
 }
-_NO_FACTS = Facts({}, datetime(2000, 1, 1, tzinfo=UTC), UTC)
+#: For what is compared without looking at any.
+NO_FACTS = Facts({}, datetime(2000, 1, 1, tzinfo=UTC), UTC)
 
 
 def can_hold(rule: Rule, zone: tzinfo) -> bool:
@@ -51,8 +54,10 @@ def can_hold(rule: Rule, zone: tzinfo) -> bool:
 
 def can_both_hold(one: Rule, other: Rule, zone: tzinfo) -> bool:
     """False: there is nothing on which both hold."""
-    pairs = product(_ways(_pushed(one)), _ways(_pushed(other)))
-    return any(_is_consistent((*first, *second), zone) for first, second in pairs)
+    firsts, seconds = _ways(_pushed(one)), _ways(_pushed(other))
+    if len(firsts) * len(seconds) > _PAIRS_MAX:
+        return can_hold(one, zone) and can_hold(other, zone)
+    return any(_is_consistent((*first, *second), zone) for first, second in product(firsts, seconds))
 
 
 def implies(one: Rule, other: Rule) -> bool:
@@ -170,7 +175,7 @@ def _are_consistent(conditions: Sequence[Condition], zone: tzinfo) -> bool:
     for condition in conditions:
         if _names_values(condition):
             values = condition.expected
-            return any(all(each.test(value, _NO_FACTS) for each in conditions) for value in values)
+            return any(all(each.test(value, NO_FACTS) for each in conditions) for value in values)
     if any(each.operator is Operator.IS_NOT_SET for each in conditions):
         return all(each.operator in _NEEDS_NO_VALUE for each in conditions)
     ranges = [found for each in conditions if (found := range_of(each)) is not None]
@@ -195,7 +200,7 @@ def _are_past(conditions: Sequence[Condition]) -> bool:
 
 def _windows_miss(windows: Sequence[Window], zone: tzinfo) -> bool:
     """Whether two windows have no moment in common, whenever they are looked through."""
-    fixed = [period_of(window, _NO_FACTS.as_of, zone) for window in windows if isinstance(window, _FIXED)]
+    fixed = [period_of(window, NO_FACTS.as_of, zone) for window in windows if isinstance(window, _FIXED)]
     current = [window.unit for window in windows if isinstance(window, Current)]
     previous = [window.unit for window in windows if isinstance(window, Previous)]
     return _periods_miss(fixed) or any(gone in _LIES_IN[unit] for gone in previous for unit in current)
@@ -236,7 +241,7 @@ def _is_implied(known: Condition, wanted: Condition) -> bool:
     if (known.operator, known.expected) == (wanted.operator, wanted.expected):
         return True
     if _names_values(known):
-        return all(wanted.test(value, _NO_FACTS) for value in known.expected)
+        return all(wanted.test(value, NO_FACTS) for value in known.expected)
     if wanted.operator is Operator.IS_SET:
         return known.operator not in _NEEDS_NO_VALUE
     if known.operator is wanted.operator is Operator.IS_NONE_OF:

@@ -188,3 +188,155 @@ def test_warnings_come_in_a_fixed_order() -> None:
     expected = ["b offer", "c offer", "a offer"]
     for order in (others, others[::-1]):
         assert [message.split('"')[1] for _, _, message in said(trigger("new", INBOX), *order)] == expected
+
+
+def test_what_is_told_apart_does_not_overlap() -> None:
+    """A rate for the first year and one after it, partners with a tag and without, all but one product."""
+    first_year = trigger("first", ("customer.age", "lt", {"months": 12}))
+    assert said(trigger("later", ("customer.age", "gte", {"months": 12})), first_year) == []
+    assert kinds(trigger("late", ("customer.age", "gte", {"months": 11})), first_year) == [WarningKind.OVERLAP]
+    vip = trigger("vip", ("partner.tags", "contains", "vip"))
+    assert said(trigger("others", ("partner.tags", "is_none_of", ["vip"])), vip) == []
+    inbox = {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]}
+    assert said(trigger("rest", rules={"not": inbox}), trigger("inbox", INBOX)) == []
+    assert said(trigger("rest", ("product.name", "is_none_of", ["Inbox"])), trigger("inbox", INBOX)) == []
+    assert kinds(trigger("rest", rules={"not": inbox}), trigger("chat", CHAT)) == [WarningKind.OVERLAP]
+
+
+NEVER = [
+    (("transaction.created", "within", {"previous": "month"}), "contradict"),
+    (("customer.transactions", "lt", 1), "count the payment itself"),
+    (("transaction.number", "is_any_of", [0]), "count the payment itself"),
+    (("line.amount", "lte", 0), "more than nothing"),
+]
+
+
+@pytest.mark.parametrize(("condition", "why"), NEVER)
+def test_what_no_payment_is_is_unreachable(condition: tuple[Any, ...], why: str) -> None:
+    """Of an earlier month than it is paid in, before the first, of nothing."""
+    ((kind, field, message),) = said(trigger("never", condition))
+    assert (kind, field) == (WarningKind.UNREACHABLE, "rules")
+    assert why in message
+
+
+def test_the_first_payment_is_number_one() -> None:
+    """And a customer who has just come to be has paid nothing; a product is not bought in order to be over."""
+    assert said(trigger("first", ("transaction.number", "lte", 1))) == []
+    new: dict[str, Any] = {"event": "customer_created", "action": FLAT}
+    assert said(trigger("new", ("customer.transactions", "lt", 1), **new)) == []
+    bought: dict[str, Any] = {"event": "product_created", "action": FLAT}
+    over = trigger("over", ("product.status", "is_any_of", ["churned"]), **bought)
+    assert said(over) == [
+        (WarningKind.UNREACHABLE, "rules", "it can never fire: a product is Trial or Active when it is created")
+    ]
+    changed: dict[str, Any] = {"event": "product_status_changed", "action": FLAT}
+    assert said(trigger("left", ("product.status", "is_any_of", ["churned"]), **changed)) == []
+
+
+def test_parts_of_names_that_nothing_has_are_reported_with_the_nearest() -> None:
+    """A part that is in no name, by operator; where only capitals keep it out, whose name it would be in."""
+    rules = [
+        ("product.name", "starts_with", "inb"),
+        ("product.name", "contains", "Knowledge"),
+        ("product.name", "ends_with", "Chat"),
+        ("partner.group", "contains", "OLD"),
+    ]
+    old, gold = '"OLD"', '"gold" does only if capitals are ignored'
+    assert [message for _, _, message in said(trigger("new", *rules))] == [
+        'product.name: no product is called anything that starts with "inb"; "Inbox" does only if capitals are ignored',
+        'product.name: no product is called anything that contains "Knowledge"',
+        f"partner.group: no partner's group is called anything that contains {old}; {gold}",
+    ]
+
+
+def test_a_former_name_says_whose_it_was() -> None:
+    """A renamed product is asked for under its old name: the rule may be meant for what was paid by then."""
+    book = Catalogue().with_entries(
+        [BookEntry("pbook_1", (EntryName(None, "Mail"), EntryName(NOON - timedelta(days=1), "Inbox")), "prod_1")]
+    )
+    asked = trigger("old", ("product.name", "is_any_of", ["Mail"]))
+    (found,) = warnings_for(asked, (), book, PARTNERS, NOON, ZoneInfo("UTC"))
+    assert found.message == 'product.name: no product is called "Mail" now; "Inbox" was, or will be'
+
+
+def test_what_is_no_code_of_a_country_or_currency_is_reported() -> None:
+    """A name where a code stands never fits."""
+    rules = [
+        ("transaction.currency", "is_any_of", ["USD", "dollars"]),
+        ("customer.country", "is_none_of", ["Germany", "de"]),
+        ("partner.country", "is_any_of", ["U1"]),
+    ]
+    assert [message for _, _, message in said(trigger("new", *rules))] == [
+        'transaction.currency: "dollars" is no code such as usd',
+        'customer.country: "GERMANY" is no code such as DE',
+        'partner.country: "U1" is no code such as DE',
+    ]
+
+
+def test_a_flat_amount_in_a_currency_that_its_rules_leave_out() -> None:
+    """Everything but dollars, and dollars paid."""
+    others = ("transaction.currency", "is_none_of", ["usd"])
+    assert said(trigger("new", others, action=FLAT)) == [
+        (
+            WarningKind.CURRENCY_MISMATCH,
+            "action.currency",
+            "it pays usd, and its rules ask for payments in another currency",
+        )
+    ]
+    assert said(trigger("new", ("transaction.currency", "is_none_of", ["eur"]), action=FLAT)) == []
+
+
+def test_one_position_in_one_group_is_a_tie_that_the_key_settles() -> None:
+    """Both are told which goes first; other positions and other groups are none."""
+    apart: list[dict[str, Any]] = [{"position": 1}, {"exclusive_group": "other"}, {"exclusive_group": None}]
+    first, second = (
+        trigger(key, INBOX, ("line.quantity", op, 1), exclusive_group="best")
+        for key, op in (("a", "gte"), ("b", "lte"))
+    )
+    tie = "has the same position in group best"
+    assert said(first, second) == [
+        (WarningKind.POSITION_TIE, "position", f'"b offer" {tie}: it goes first, by its key alone')
+    ]
+    assert said(second, first) == [
+        (WarningKind.POSITION_TIE, "position", f'"a offer" {tie}: "a offer" goes first, by its key alone')
+    ]
+    for change in apart:
+        assert WarningKind.POSITION_TIE not in kinds(
+            second, trigger("a", INBOX, **{"exclusive_group": "best", **change})
+        )
+
+
+def test_a_group_that_is_nearly_another_excludes_nobody() -> None:
+    """It is pointed out, whatever event the other waits for, unless somebody else is in it."""
+    best = trigger("old", CHAT, exclusive_group="best")
+    (found,) = said(trigger("new", INBOX, exclusive_group="Best"), best)
+    assert found == (
+        WarningKind.UNKNOWN_NAME,
+        "exclusive_group",
+        '"Best" differs from "best" only in capitals: they are two groups',
+    )
+    also = trigger("also", CHAT, exclusive_group="Best")
+    assert WarningKind.UNKNOWN_NAME not in kinds(trigger("new", INBOX, exclusive_group="Best"), best, also)
+
+
+def test_of_many_overlaps_the_first_are_named_and_the_rest_counted() -> None:
+    """A trigger on everything beside a hundred products is told of twenty, and of how many more there are."""
+    others = [trigger(f"t{number:02}", ("line.quantity", "gt", number)) for number in range(22)]
+    assert len(said(trigger("new", INBOX), *others[:20])) == 20
+    found = said(trigger("new", INBOX), *others)
+    assert [message.split(" offer")[0] for _, _, message in found[:20]] == [f'"t{number:02}' for number in range(20)]
+    assert found[20:] == [(WarningKind.OVERLAP, "rules", "2 more can fire on the same line: each of them pays as well")]
+
+
+def test_two_rules_of_many_ways_are_left_open_not_searched() -> None:
+    """Sixteen ways beside sixteen are looked at pair by pair; beside more, any two overlap."""
+
+    def either(word: str, count: int) -> dict[str, Any]:
+        return {
+            "any": [
+                {"field": "customer.metadata.plan", "op": "is_any_of", "value": [f"{word}{n}"]} for n in range(count)
+            ]
+        }
+
+    assert said(trigger("new", rules=either("a", 16)), trigger("old", rules=either("b", 16))) == []
+    assert kinds(trigger("new", rules=either("a", 16)), trigger("old", rules=either("b", 17))) == [WarningKind.OVERLAP]
