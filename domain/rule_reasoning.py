@@ -11,7 +11,7 @@ from itertools import combinations, product
 
 from domain.fields import Facts, Kind
 from domain.money import Money
-from domain.operators import Operator
+from domain.operators import Operator, comparison_for
 from domain.periods import Period, Unit
 from domain.ranges import are_apart, is_within, range_of
 from domain.rules import AllOf, AnyOf, Condition, Not, Rule
@@ -44,7 +44,12 @@ _LIES_IN = {
     Unit.YEAR: (Unit.YEAR,),
 }
 #: For what is compared without looking at any.
-NO_FACTS = Facts({}, datetime(2000, 1, 1, tzinfo=UTC), UTC)
+_NO_FACTS = Facts({}, datetime(2000, 1, 1, tzinfo=UTC), UTC)
+
+
+def passes(condition: Condition, value: object) -> bool:
+    """Whether a value passes the comparison alone, of a kind that is compared without looking at anything else."""
+    return comparison_for(condition.field, condition.operator, condition.expected)(value, _NO_FACTS)
 
 
 def can_hold(rule: Rule, zone: tzinfo) -> bool:
@@ -175,7 +180,7 @@ def _are_consistent(conditions: Sequence[Condition], zone: tzinfo) -> bool:
     for condition in conditions:
         if _names_values(condition):
             values = condition.expected
-            return any(all(each.test(value, NO_FACTS) for each in conditions) for value in values)
+            return any(all(passes(each, value) for each in conditions) for value in values)
     if any(each.operator is Operator.IS_NOT_SET for each in conditions):
         return all(each.operator in _NEEDS_NO_VALUE for each in conditions)
     ranges = [found for each in conditions if (found := range_of(each)) is not None]
@@ -200,7 +205,7 @@ def _are_past(conditions: Sequence[Condition]) -> bool:
 
 def _windows_miss(windows: Sequence[Window], zone: tzinfo) -> bool:
     """Whether two windows have no moment in common, whenever they are looked through."""
-    fixed = [period_of(window, NO_FACTS.as_of, zone) for window in windows if isinstance(window, _FIXED)]
+    fixed = [period_of(window, _NO_FACTS.as_of, zone) for window in windows if isinstance(window, _FIXED)]
     current = [window.unit for window in windows if isinstance(window, Current)]
     previous = [window.unit for window in windows if isinstance(window, Previous)]
     return _periods_miss(fixed) or any(gone in _LIES_IN[unit] for gone in previous for unit in current)
@@ -241,7 +246,7 @@ def _is_implied(known: Condition, wanted: Condition) -> bool:
     if (known.operator, known.expected) == (wanted.operator, wanted.expected):
         return True
     if _names_values(known):
-        return all(wanted.test(value, NO_FACTS) for value in known.expected)
+        return all(passes(wanted, value) for value in known.expected)
     if wanted.operator is Operator.IS_SET:
         return known.operator not in _NEEDS_NO_VALUE
     if known.operator is wanted.operator is Operator.IS_NONE_OF:

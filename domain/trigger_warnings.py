@@ -15,7 +15,7 @@ from domain.operators import PARTS, Operator
 from domain.partners import Partner
 from domain.problems import listed, quoted
 from domain.rule_documents import parse_rule
-from domain.rule_reasoning import NO_FACTS, can_both_hold, can_hold, currencies_asked, implies
+from domain.rule_reasoning import can_both_hold, can_hold, currencies_asked, implies, passes
 from domain.rules import Condition, Rule, conditions
 from domain.triggers import FlatAction, Trigger, TriggerEvent
 
@@ -217,10 +217,10 @@ def _unknown_names(
 def _missed(condition: Condition, what: str, there: set[str], renamed: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each name that a condition asks for and nothing has, with the nearest that something has."""
     is_part = condition.operator in PARTS and condition.field.kind is Kind.TEXT
-    if is_part and not any(condition.test(each, NO_FACTS) for each in there):
+    if is_part and not any(passes(condition, each) for each in there):
         part = f"{condition.operator.replace('_', ' ')} {quoted(condition.expected)}"
         plain = replace(condition, expected=condition.expected.casefold())
-        alike = next((each for each in sorted(there) if plain.test(each.casefold(), NO_FACTS)), None)
+        alike = next((each for each in sorted(there) if passes(plain, each.casefold())), None)
         hint = "" if alike is None else f"; {quoted(alike)} does only if capitals are ignored"
         yield f"no {what} is called anything that {part}{hint}"
     for value in () if is_part else _names(condition):
