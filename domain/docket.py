@@ -1,7 +1,7 @@
 """Triggers sorted by what they can fire on, so that a payment meets a few of a thousand, and what they read of it.
 
-Leaving a trigger out must never change what is paid: only those are left out whose rules name other products. Neither
-must leaving out facts: only those are left out that no rule on payments reads.
+Leaving a trigger out must never change what is paid: only those are left out whose rules name other products or another
+partner. Neither must leaving out facts: only those are left out that no rule on payments reads.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +13,13 @@ from domain.triggers import Trigger, TriggerEvent
 
 #: All versions of one trigger.
 Versions = tuple[Trigger, ...]
+
+#: Triggers are found by the first of these that all versions of one name a text of.
+_NAMES_OF_LINES = ("product.name", "product.key", "partner.key")
+_NAMES_OF_PAYMENTS = ("partner.key",)
+
+#: By field and text, the triggers that may fire where the field reads so.
+ByName = Mapping[tuple[str, str], tuple[Versions, ...]]
 
 #: Fields that are read from what events said of a customer.
 _DESCRIBED = ("customer.email_domain", "customer.country", "customer.metadata.")
@@ -40,12 +47,16 @@ ALL_NEEDED = Needed(frozenset(FIELDS[name].object for name in FIELDS), descripti
 class Docket:
     """All triggers on payments, by what one of their versions asks for."""
 
-    #: Judged once on the whole payment.
-    on_the_whole: tuple[Versions, ...] = ()
-    #: Judged per line, whatever the product.
+    #: Judged once on the whole payment, whoever is paid for it.
+    on_any_payment: tuple[Versions, ...] = ()
+    #: Judged once on the whole payment, by the partner named.
+    on_payments_of: ByName = field(default_factory=dict)
+    #: Judged per line, whatever the product and whoever is paid for it.
     on_any_product: tuple[Versions, ...] = ()
-    #: Judged per line of products with this name.
-    on_product: Mapping[str, tuple[Versions, ...]] = field(default_factory=dict)
+    #: Judged per line, by the product or partner named.
+    on_lines_of: ByName = field(default_factory=dict)
+    #: Whether it must be known who is paid before it is known who is asked.
+    names_partners: bool = False
     #: On occasions other than payments.
     on_occasions: tuple[Versions, ...] = ()
     #: Whether one of those reads what the customer has paid by then.
@@ -53,16 +64,21 @@ class Docket:
     #: What the triggers on payments read.
     needed: Needed = ALL_NEEDED
 
-    def on_line(self, product_name: str | None) -> tuple[Versions, ...]:
-        """The triggers that may fire on a line of the product called so; None: on a line without a product."""
-        return self.on_any_product + (self.on_product.get(product_name, ()) if product_name is not None else ())
+    def on_line(self, named: Mapping[str, str]) -> tuple[Versions, ...]:
+        """The triggers that may fire on a line of which these fields read so."""
+        return sum((self.on_lines_of.get(each, ()) for each in named.items()), self.on_any_product)
+
+    def on_the_whole(self, named: Mapping[str, str]) -> tuple[Versions, ...]:
+        """The triggers that may fire on a whole payment of which these fields read so."""
+        return sum((self.on_payments_of.get(each, ()) for each in named.items()), self.on_any_payment)
 
 
 def docket_of(triggers: Iterable[Versions]) -> Docket:
     """Sort triggers, each given as all its versions; one may stand in several places, and in each only once."""
     whole: list[Versions] = []
     any_product: list[Versions] = []
-    by_product: dict[str, list[Versions]] = {}
+    by_partner: dict[tuple[str, str], list[Versions]] = {}
+    by_name: dict[tuple[str, str], list[Versions]] = {}
     occasions: list[Versions] = []
     on_payments: list[Trigger] = []
     for versions in triggers:
@@ -70,19 +86,43 @@ def docket_of(triggers: Iterable[Versions]) -> Docket:
             occasions.append(versions)
         paying = [version for version in versions if version.event is TriggerEvent.TRANSACTION_CREATED]
         on_payments += paying
-        if any(not version.per_line for version in paying):
-            whole.append(versions)
-        wanted = [texts_required(version.rules, "product.name") for version in paying if version.per_line]
-        if None in wanted:
-            any_product.append(versions)
-            continue
-        for name in sorted({name for names in wanted if names for name in names}):
-            by_product.setdefault(name, []).append(versions)
-    on_product = {name: tuple(found) for name, found in by_product.items()}
+        on_lines = [version for version in paying if version.per_line]
+        _place(versions, on_lines, _NAMES_OF_LINES, any_product, by_name)
+        _place(versions, [each for each in paying if not each.per_line], _NAMES_OF_PAYMENTS, whole, by_partner)
     read = _fields_read(version for versions in occasions for version in versions)
-    counts = not read.isdisjoint(("customer.transactions", "customer.revenue"))
-    needed = _needed(on_payments)
-    return Docket(tuple(whole), tuple(any_product), on_product, tuple(occasions), counts, needed)
+    return Docket(
+        on_any_payment=tuple(whole),
+        on_payments_of=_frozen(by_partner),
+        on_any_product=tuple(any_product),
+        on_lines_of=_frozen(by_name),
+        names_partners=any(name == "partner.key" for name, _ in (*by_partner, *by_name)),
+        on_occasions=tuple(occasions),
+        occasions_count_payments=not read.isdisjoint(("customer.transactions", "customer.revenue")),
+        needed=_needed(on_payments),
+    )
+
+
+def _place(
+    versions: Versions,
+    judged: Sequence[Trigger],
+    names: Sequence[str],
+    anywhere: list[Versions],
+    by_name: dict[tuple[str, str], list[Versions]],
+) -> None:
+    """Put a trigger, of which `judged` are the versions in question, where it is found by name, or else anywhere."""
+    if not judged:
+        return
+    for name in names:
+        wanted = [texts_required(version.rules, name) for version in judged]
+        if None not in wanted:
+            for text in sorted({text for texts in wanted if texts for text in texts}):
+                by_name.setdefault((name, text), []).append(versions)
+            return
+    anywhere.append(versions)
+
+
+def _frozen(by_name: Mapping[tuple[str, str], list[Versions]]) -> ByName:
+    return {place: tuple(found) for place, found in by_name.items()}
 
 
 def _needed(versions: Sequence[Trigger]) -> Needed:

@@ -142,10 +142,14 @@ class Judge:
 
     def _triggers_on(self, line: Line | None) -> list[Trigger]:
         docket, per_line = self.program.docket, line is not None
-        if line is None:
-            found: Iterable[Versions] = docket.on_the_whole
+        if self.traced:
+            found: Iterable[Versions] = self.program.triggers.values()
         else:
-            found = self.program.triggers.values() if self.traced else docket.on_line(self.product_name(line))
+            sold = self._named(line) if line is not None else None
+            named = {f"product.{item}": text for item, text in (sold or {}).items()}
+            if docket.names_partners and (payee := self._payee(line)) is not None:
+                named["partner.key"] = payee.partner_key
+            found = docket.on_line(named) if per_line else docket.on_the_whole(named)
         return [
             trigger
             for versions in found

@@ -1,4 +1,4 @@
-"""The docket: leaving triggers out by product name must never change what is paid."""
+"""The docket: leaving triggers out by product or partner must never change what is paid."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,6 +24,9 @@ leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({"field": "product.status", "op": "is_any_of", "value": ["Active"]}),
     st.just({"field": "partner.group", "op": "is_any_of", "value": ["gold"]}),
     st.just({"field": "product.created", "op": "is_set"}),
+    st.just({"field": "product.key", "op": "is_any_of", "value": ["pbook_1"]}),
+    st.just({"field": "partner.key", "op": "is_any_of", "value": ["bob"]}),
+    st.just({"field": "partner.key", "op": "is_any_of", "value": ["ada"]}),
     st.just({"field": "line.amount", "op": "gt", "value": 600}),
     st.just({"field": "transaction.number", "op": "lte", "value": 1}),
     st.just({"field": "customer.country", "op": "is_any_of", "value": ["DE"]}),
@@ -67,14 +70,35 @@ def test_what_is_left_out_would_have_changed_nothing(rules: list[dict[str, Any]]
     assert some == every
 
 
+def keys(found: tuple[tuple[Trigger, ...], ...]) -> list[str]:
+    """The keys of the triggers found."""
+    return sorted(versions[0].key for versions in found)
+
+
 def test_a_line_meets_only_triggers_that_may_fire_on_its_product() -> None:
-    """A trigger for another product is not met; one for any product is, also on a line without a product."""
+    """A trigger for another product, by name or key, is not met; one for any product is, also where there is none."""
     inbox = trigger_of("inbox", {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]})
+    entry = trigger_of("entry", {"field": "product.key", "op": "is_any_of", "value": ["pbook_1"]})
     gold = trigger_of("gold", {"field": "product.status", "op": "is_any_of", "value": ["Active"]})
-    docket = docket_of([(inbox,), (gold,)])
-    assert {version.key for versions in docket.on_line("Inbox") for version in versions} == {"inbox", "gold"}
-    assert {version.key for versions in docket.on_line("Surveys") for version in versions} == {"gold"}
-    assert {version.key for versions in docket.on_line(None) for version in versions} == {"gold"}
+    docket = docket_of([(inbox,), (entry,), (gold,)])
+    assert keys(docket.on_line({"product.name": "Inbox", "product.key": "pbook_1"})) == ["entry", "gold", "inbox"]
+    assert keys(docket.on_line({"product.name": "Inbox", "product.key": "pbook_2"})) == ["gold", "inbox"]
+    assert keys(docket.on_line({"product.name": "Surveys", "product.key": "pbook_1"})) == ["entry", "gold"]
+    assert keys(docket.on_line({})) == ["gold"]
+    assert not docket.names_partners
+
+
+def test_one_partner_s_triggers_are_met_where_it_is_paid() -> None:
+    """A thousand partners, each with a trigger of its own, cost a payment no more than one does."""
+    mine = {"field": "partner.key", "op": "is_any_of", "value": ["ada"]}
+    inbox = {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]}
+    line_of = trigger_of("line", {"all": [mine, {"field": "line.amount", "op": "gt", "value": 1}]})
+    docket = docket_of([(trigger_of("whole", mine),), (line_of,), (trigger_of("both", {"all": [mine, inbox]}),)])
+    assert docket.names_partners
+    assert keys(docket.on_the_whole({"partner.key": "ada"})) == ["whole"]
+    assert keys(docket.on_the_whole({"partner.key": "bob"})) == []
+    assert keys(docket.on_line({"product.name": "Inbox", "partner.key": "bob"})) == ["both"]
+    assert keys(docket.on_line({"product.name": "Surveys", "partner.key": "ada"})) == ["line"]
 
 
 def test_a_trigger_is_met_wherever_one_of_its_versions_may_fire() -> None:
@@ -83,6 +107,8 @@ def test_a_trigger_is_met_wherever_one_of_its_versions_may_fire() -> None:
     second = trigger_of("t", {"field": "product.name", "op": "is_any_of", "value": ["Surveys"]}, 2)
     third = trigger_of("t", {}, 3)
     docket = docket_of([(first, second, third)])
-    assert docket.on_the_whole == ((first, second, third),)
-    assert set(docket.on_product) == {"Inbox", "Surveys"}
+    assert docket.on_any_payment == ((first, second, third),)
+    assert set(docket.on_lines_of) == {("product.name", "Inbox"), ("product.name", "Surveys")}
     assert docket.on_any_product == ()
+    other = trigger_of("t", {"field": "product.key", "op": "is_any_of", "value": ["pbook_1"]}, 4)
+    assert docket_of([(first, other)]).on_any_product == ((first, other),)
