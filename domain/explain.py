@@ -9,8 +9,17 @@ from domain.customers import Attribution
 from domain.fields import Unknown
 from domain.judge import attribution_of, history_of, verdicts
 from domain.near_misses import difference_between
+from domain.occasions import (
+    CustomerFile,
+    Occasion,
+    customer_verdicts,
+    joining_of,
+    occasions_of,
+    partner_verdicts,
+    payee_on,
+)
 from domain.products import ProductVersion
-from domain.readings import line_product_values
+from domain.readings import line_product_values, product_values
 from domain.transactions import Line, Transaction
 from domain.triggers import TriggerEvent, held_from
 
@@ -40,6 +49,22 @@ class Explanation:
     verdicts: tuple[Verdict, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OccasionExplanation:
+    """An occasion other than a payment as it was judged, as of when it happened."""
+
+    event: TriggerEvent
+    key: str
+    #: None: from what is known today, it did not happen.
+    occasion: Occasion | None
+    #: Whom it pays; None while nobody is attributed, and where the partner's own joining is the occasion.
+    attribution: Attribution | None = None
+    #: The product book entry's name, and the product's status, as of then; None where it is about no product.
+    product_name: str | None = None
+    product_status: str | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+
 def explain(
     transaction_key: str,
     case: CaseFile,
@@ -58,12 +83,13 @@ def explain(
         as_of=paid.occurred_at,
         attribution=attribution_of(None, paid, case, program),
         lines=tuple(_line(line, paid, case, program, similar or {}, reasons or {}) for line in paid.lines),
-        verdicts=(*verdicts(transaction_key, case, program, traced=True), *_not_asked(paid.occurred_at, program)),
+        verdicts=(*verdicts(transaction_key, case, program, traced=True), *_not_asked(TriggerEvent.TRANSACTION_CREATED, paid.occurred_at, program)),
     )
 
 
-def _not_asked(at: datetime, program: Program) -> Iterator[Verdict]:
-    """A verdict for every trigger that was not asked of a payment at that moment: the one a person misses is there."""
+def _not_asked(event: TriggerEvent, at: datetime, program: Program) -> Iterator[Verdict]:
+    """A verdict for every trigger that was not asked of an event at that moment: the one a person misses is there."""
+    what = "payments" if event is TriggerEvent.TRANSACTION_CREATED else event
     for _, versions in sorted(program.triggers.items()):
         trigger, *_ = held_from(versions, at)
         since = trigger.effective_from.astimezone(program.zone).isoformat(timespec="seconds")
@@ -71,8 +97,38 @@ def _not_asked(at: datetime, program: Program) -> Iterator[Verdict]:
             yield Verdict(trigger, None, f"it was not in force yet: it takes effect at {since}")
         elif not trigger.active:
             yield Verdict(trigger, None, f"it was switched off at the time, since {since}")
-        elif trigger.event is not TriggerEvent.TRANSACTION_CREATED:
-            yield Verdict(trigger, None, f"it waits for {trigger.event}, not for payments")
+        elif trigger.event is not event:
+            yield Verdict(trigger, None, f"it waits for {trigger.event}, not for {what}")
+
+
+def explain_occasion(event: TriggerEvent, key: str, file: CustomerFile, program: Program) -> OccasionExplanation:
+    """Judge one of a customer's occasions again, this time showing everything. The others count for its limits."""
+    occasion = next((each for each in occasions_of(file) if (each.event, each.key) == (event, key)), None)
+    if occasion is None:
+        return OccasionExplanation(event, key, None)
+    judged = customer_verdicts(file, program, traced=True)
+    name = status = None
+    if occasion.product is not None:
+        provider, _, product_key = occasion.product
+        values = product_values(provider, product_key, file.products[occasion.product], occasion.at, program)
+        name, status = str(values["name"]), str(values["status"])
+    return OccasionExplanation(
+        event,
+        key,
+        occasion,
+        payee_on(occasion, file, program),
+        name,
+        status,
+        (*(verdict for each, verdict in judged if each == occasion), *_not_asked(event, occasion.at, program)),
+    )
+
+
+def explain_joining(partner_key: str, program: Program) -> OccasionExplanation:
+    """Judge a partner's joining again, this time showing everything."""
+    judged = partner_verdicts(partner_key, program, traced=True)
+    occasion = joining_of(program.partners[partner_key])
+    verdicts = (*(verdict for _, verdict in judged), *_not_asked(occasion.event, occasion.at, program))
+    return OccasionExplanation(occasion.event, occasion.key, occasion, verdicts=verdicts)
 
 
 def _line(

@@ -17,6 +17,7 @@ from domain.facts import CustomerSeen, ProductStatus
 from domain.known import ProductKey
 from domain.limits import Room, Usage, room
 from domain.money import format_money
+from domain.partners import Partner
 from domain.products import ProductVersion, purchased_at, version_at
 from domain.readings import Values, customer_values, partner_values, payee_of, product_values
 from domain.standings import Standing
@@ -94,7 +95,7 @@ def customer_verdicts(file: CustomerFile, program: Program, *, traced: bool = Fa
     usage: dict[str, Usage] = {}
     found: list[tuple[Occasion, Verdict]] = []
     for occasion in occasions_of(file):
-        payee = _payee(occasion, file, program)
+        payee = payee_on(occasion, file, program)
         facts = _customer_facts(occasion, payee, file, program)
         judge = _Judge(occasion, payee, facts, file, program, usage, traced)
         found += [(occasion, verdict) for verdict in judge.verdicts()]
@@ -104,15 +105,21 @@ def customer_verdicts(file: CustomerFile, program: Program, *, traced: bool = Fa
 def partner_verdicts(partner_key: str, program: Program, *, traced: bool = False) -> list[tuple[Occasion, Verdict]]:
     """Every trigger in force when a partner joined."""
     partner = program.partners[partner_key]
-    subject = ids.partner_subject(partner_key)
-    occasion = Occasion(TriggerEvent.PARTNER_JOINED, partner_key, partner.joined_at, subject)
+    occasion = joining_of(partner)
     facts = fields.Facts({"partner": partner_values(partner, occasion.at)}, occasion.at, program.zone)
     payee = Attribution(occasion.at, partner_key, None)
     judge = _Judge(occasion, payee, facts, CustomerFile(None), program, {}, traced)
     return [(occasion, verdict) for verdict in judge.verdicts()]
 
 
-def _payee(occasion: Occasion, file: CustomerFile, program: Program) -> Attribution | None:
+def joining_of(partner: Partner) -> Occasion:
+    """A partner's own occasion."""
+    subject = ids.partner_subject(partner.partner_key)
+    return Occasion(TriggerEvent.PARTNER_JOINED, partner.partner_key, partner.joined_at, subject)
+
+
+def payee_on(occasion: Occasion, file: CustomerFile, program: Program) -> Attribution | None:
+    """Whom an occasion of a customer pays; None: nobody had them at the time."""
     if occasion.product is None:
         return attribution_at(attributions(file.claims, program.lookback), occasion.at)
     return payee_of(occasion.product, file.claims, file.sale_claims, occasion.at, program)

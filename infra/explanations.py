@@ -80,7 +80,7 @@ def _transaction_key(connection: Connection, name: str) -> str:
     )
     keys = sorted({str(row.key) for row in rows if row.key is not None})
     if rows and not keys:
-        raise Rejected(f'"{name}" was not earned on a payment; payments alone are explained here')
+        raise Rejected(f'"{name}" was not earned on a payment; see the explanation of the reward')
     if name in keys:
         return name
     if len(keys) > 1:
@@ -143,22 +143,24 @@ def document(explained: Explained) -> dict[str, Any]:
         "as_of": epoch_ms(found.as_of),
         "partner_key": found.attribution.partner_key if found.attribution else None,
         "lines": [_line_document(line) for line in found.lines],
-        "triggers": [_verdict_document(verdict) for verdict in found.verdicts],
-        "commissions": [
-            {
-                "key": row.key,
-                "trigger_key": row.trigger_key,
-                "line_key": row.line_key,
-                "partner_key": row.partner_key,
-                "amount": row.amount_minor,
-                "currency": row.currency,
-                "reward_status": row.state,
-                "instalment": row.instalment,
-                "due_at": None if row.due_at is None else epoch_ms(row.due_at),
-                "arithmetic": row.arithmetic,
-            }
-            for row in explained.commissions
-        ],
+        "triggers": [verdict_document(verdict) for verdict in found.verdicts],
+        "commissions": [commission_document(row) for row in explained.commissions],
+    }
+
+
+def commission_document(row: Any) -> dict[str, Any]:
+    """What is booked, beside what explains it."""
+    return {
+        "key": row.key,
+        "trigger_key": row.trigger_key,
+        "line_key": row.line_key,
+        "partner_key": row.partner_key,
+        "amount": row.amount_minor,
+        "currency": row.currency,
+        "reward_status": row.state,
+        "instalment": row.instalment,
+        "due_at": None if row.due_at is None else epoch_ms(row.due_at),
+        "arithmetic": row.arithmetic,
     }
 
 
@@ -176,7 +178,8 @@ def _line_document(found: LineExplanation) -> dict[str, Any]:
     }
 
 
-def _verdict_document(verdict: Verdict) -> dict[str, Any]:
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    """What one trigger said, with its conditions."""
     asked = verdict.desired
     return {
         "trigger_key": verdict.trigger.key,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich import markup
 from rich.console import Console
@@ -11,11 +11,20 @@ from rich.padding import Padding
 from rich.table import Table
 
 from domain.case import Verdict
-from domain.explain import Explanation, LineExplanation
+from domain.customers import Attribution
+from domain.explain import Explanation, LineExplanation, OccasionExplanation
+from domain.fields import TriggerEvent
 from domain.money import format_money
 from domain.rules import ConditionTrace, GroupTrace, Trace
 from infra.explanations import Explained
+from infra.occasion_explanations import ExplainedOccasion
 
+_EVENTS = {
+    TriggerEvent.PRODUCT_CREATED: "a product was bought",
+    TriggerEvent.PRODUCT_STATUS_CHANGED: "a product changed its status",
+    TriggerEvent.CUSTOMER_CREATED: "a customer came to be",
+    TriggerEvent.PARTNER_JOINED: "a partner joined",
+}
 _MARKS = {True: "[green]yes[/green]", False: "[red]no [/red]"}
 
 #: A pipe has no width of its own: wide enough that nothing is broken into lines.
@@ -64,25 +73,32 @@ def moment(epoch_ms: int) -> str:
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def explanation(out: Console, explained: Explained) -> None:
-    """A transaction, its lines, and what every trigger says of each."""
-    found = explained.explanation
-    _heading(out, explained, found)
-    for line in found.lines:
-        _line(out, line, found.transaction.currency)
+def explanation(out: Console, explained: Explained | ExplainedOccasion) -> None:
+    """A transaction with its lines, or another occasion, and what every trigger says of each."""
+    if isinstance(explained, Explained):
+        _heading(out, explained, explained.explanation)
+        for line in explained.explanation.lines:
+            _line(out, line, explained.explanation.transaction.currency)
+        _verdicts(out, explained.explanation.verdicts, "the whole payment")
+    else:
+        _occasion(out, explained, explained.explanation)
+        _verdicts(out, explained.explanation.verdicts, _EVENTS[explained.explanation.event])
+    _booked(out, explained.commissions)
+
+
+def _verdicts(out: Console, verdicts: Sequence[Verdict], whole: str) -> None:
     by_trigger: dict[str, list[Verdict]] = {}
-    for verdict in found.verdicts:
+    for verdict in verdicts:
         by_trigger.setdefault(verdict.trigger.key, []).append(verdict)
-    for verdicts in by_trigger.values():
-        trigger = verdicts[0].trigger
+    for said in by_trigger.values():
+        trigger = said[0].trigger
         out.print(
             f'\ntrigger "{escape(trigger.name)}" ({escape(trigger.key)}, version {trigger.version})', style="bold"
         )
-        for verdict in verdicts:
-            _verdict(out, verdict)
+        for verdict in said:
+            _verdict(out, verdict, whole)
     if not by_trigger:
         out.print("\nno trigger was in force at that time")
-    _booked(out, explained)
 
 
 def _heading(out: Console, explained: Explained, found: Explanation) -> None:
@@ -90,10 +106,26 @@ def _heading(out: Console, explained: Explained, found: Explanation) -> None:
     when = f"{paid.occurred_at:%Y-%m-%d %H:%M:%S} UTC"
     out.print(f"{escape(paid.key)}  {format_money(paid.net_minor, paid.currency)}  paid {when}", style="bold")
     who = explained.customer_key or f"{paid.provider_customer_key or 'nobody'}, not linked to a customer of ours"
-    whose = "attributed to nobody at the time"
-    if found.attribution:
-        whose = f"partner {found.attribution.partner_key} since {found.attribution.effective_from:%Y-%m-%d}"
-    out.print(f"customer {escape(who)}, {escape(whose)}\n")
+    out.print(f"customer {escape(who)}, {escape(_whose(found.attribution))}\n")
+
+
+def _whose(attribution: Attribution | None) -> str:
+    if attribution is None:
+        return "attributed to nobody at the time"
+    return f"partner {attribution.partner_key} since {attribution.effective_from:%Y-%m-%d}"
+
+
+def _occasion(out: Console, explained: ExplainedOccasion, found: OccasionExplanation) -> None:
+    if found.occasion is None:
+        out.print(f"{escape(found.key)}  {_EVENTS[found.event]}", style="bold")
+        out.print("by what is known today, this did not happen")
+        return
+    when = f"{found.occasion.at:%Y-%m-%d %H:%M:%S} UTC"
+    out.print(f"{escape(found.key)}  {_EVENTS[found.event]}  {when}", style="bold")
+    if explained.customer_key is not None:
+        out.print(f"customer {escape(explained.customer_key)}, {escape(_whose(found.attribution))}")
+    if found.product_name is not None:
+        out.print(f"{escape(found.product_name)} ({escape(found.product_status or 'unknown')})")
 
 
 def _line(out: Console, found: LineExplanation, currency: str) -> None:
@@ -105,8 +137,8 @@ def _line(out: Console, found: LineExplanation, currency: str) -> None:
         say(out, 7, escape(found.reason), "bold")
 
 
-def _verdict(out: Console, verdict: Verdict) -> None:
-    where = f"line {verdict.line_key}" if verdict.line_key else "the whole payment"
+def _verdict(out: Console, verdict: Verdict, whole: str) -> None:
+    where = f"line {verdict.line_key}" if verdict.line_key else whole
     asked = verdict.desired
     if asked:
         say(out, 2, f"{escape(where)}: [green]fired[/green], {escape(verdict.reason)}")
@@ -158,11 +190,11 @@ def _value(value: object) -> str:
     return str(value)
 
 
-def _booked(out: Console, explained: Explained) -> None:
-    if not explained.commissions:
+def _booked(out: Console, commissions: Sequence[Any]) -> None:
+    if not commissions:
         out.print("\nnothing is booked on it")
         return
     out.print("\nbooked", style="bold")
-    for row in explained.commissions:
+    for row in commissions:
         money = format_money(row.amount_minor, row.currency)
         say(out, 2, f"{row.key}  {money}  {row.state}  {escape(row.partner_key)}  {escape(row.arithmetic)}")

@@ -19,7 +19,7 @@ _CONDITION: dict[str, Any] = {
     "held": True,
     "note": None,
 }
-_EXAMPLE: dict[str, Any] = {
+EXAMPLE: dict[str, Any] = {
     "transaction": {
         "key": "stripe:in_1",
         "provider": "stripe",
@@ -142,7 +142,7 @@ class ExplainedReward(BaseModel):
 class Explanation(BaseModel):
     """A payment, its lines, what every trigger says of each, and what is booked."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     transaction: Explained
     as_of: int = Field(description="The moment it was judged as of: when it was paid.")

@@ -160,3 +160,22 @@ def test_an_explanation_shows_every_trigger_on_every_line(api: Api, played: Stag
     assert sorted(each["amount"] for each in found["commissions"]) == [148, 1980]
     assert api.get(f"/transactions/{_of(api, 'trg_inbox')['key']}/explanation") == found
     assert '"stripe:in_1" differs only in capitals' in api.get("/transactions/IN_1/explanation", 404)["message"]
+
+
+def test_a_reward_is_explained_whatever_it_was_earned_on(api: Api, played: Stage) -> None:
+    """On a payment as the payment is; on a product that was bought, that one, with every trigger that waited for it."""
+    played.trigger(
+        "trg_bought", event="product_created", rules=INBOX, action={"type": "flat", "amount": 500, "currency": "usd"},
+        effective_from=0,
+    )  # fmt: skip
+    played.drainer.run()
+    payment = api.get(f"/rewards/{_of(api, 'trg_inbox')['key']}/explanation")
+    assert {**api.get("/transactions/stripe:in_1/explanation"), "occasion": None} == payment
+    bought = _of(api, "trg_bought")["key"]
+    found = api.get(f"/rewards/{bought}/explanation")
+    assert (found["transaction"], found["lines"], found["occasion"]["event"]) == (None, [], "product_created")
+    assert (found["occasion"]["product_name"], found["occasion"]["customer_key"]) == ("Inbox", "acme")
+    assert [each["trigger_key"] for each in found["triggers"] if each["fired"]] == ["trg_bought"]
+    assert [each["key"] for each in found["commissions"]] == [bought]
+    assert "reward" in api.get(f"/transactions/{bought}/explanation", 400)["message"]
+    api.get("/rewards/cmsn_none/explanation", 404)

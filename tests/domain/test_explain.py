@@ -10,15 +10,17 @@ import pytest
 from domain.case import CaseFile, Program
 from domain.catalogue import Catalogue, Entry, EntryName
 from domain.customers import Claim
-from domain.explain import explain
+from domain.explain import explain, explain_joining, explain_occasion
 from domain.facts import ProductStatus, Source
 from domain.judge import verdicts
+from domain.occasions import customer_verdicts
 from domain.partners import Partner, PartnerVersion
 from domain.products import ProductVersion
 from domain.rule_documents import parse_rule
 from domain.rules import ConditionTrace
 from domain.transactions import Basis, Line, Transaction
 from domain.triggers import FlatAction, PercentAction, Trigger, TriggerEvent
+from tests.domain.tables import stage_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BOOK = Catalogue({"pbook_1": Entry("pbook_1", (EntryName(None, "Inbox"),), "prod_inbox")}, {"prod_inbox": "pbook_1"})
@@ -112,3 +114,35 @@ def test_a_trigger_that_was_not_asked_says_why() -> None:
         "it was not in force yet: it takes effect at 2026-03-01T07:00:01-05:00",
         "it was switched off at the time, since 2026-02-26T07:00:00-05:00",
     ]
+
+
+def test_an_occasion_is_explained_by_the_verdicts_that_booked_it() -> None:
+    """Of a customer's occasions the one asked for, with every trigger; of one that did not happen, nothing."""
+    stage = stage_of("""
+on 2026-01-01   product   Inbox
+on 2026-01-01   partner   ada
+on 2026-01-01   trigger   buy: 5.00 USD when a product is bought, for product Inbox
+on 2026-01-01   trigger   come: 5.00 USD when a customer is created
+on 2026-01-01   trigger   join: 5.00 USD when a partner joins, since 2024-12-31
+on 2026-01-02   customer  cus_1 is acme of ada
+on 2026-01-05   stripe    sub_1 of cus_1 trialing: Inbox 99.00 USD
+on 2026-01-09   stripe    sub_1 of cus_1 active: Inbox 99.00 USD
+""")
+    ((file, _),) = stage.ledger.load_customers([("stripe", "cus_1")], [], with_standings=True)
+    bought = explain_occasion(TriggerEvent.PRODUCT_CREATED, "stripe:sub_1/prod_inbox", file, stage.program)
+    assert (bought.product_name, bought.product_status) == ("Inbox", "trial")
+    assert bought.occasion is not None and bought.occasion.at.day == 5
+    assert bought.attribution is not None and bought.attribution.partner_key == "ada"
+    booked = [verdict for occasion, verdict in customer_verdicts(file, stage.program) if occasion == bought.occasion]
+    assert [replace(verdict, trace=None) for verdict in bought.verdicts[:1]] == booked
+    assert bought.verdicts[0].fired and bought.verdicts[0].trace is not None
+    assert [(v.trigger.key, v.reason) for v in bought.verdicts[1:]] == [
+        ("come", "it waits for customer_created, not for product_created"),
+        ("join", "it waits for partner_joined, not for product_created"),
+    ]
+    gone = explain_occasion(TriggerEvent.PRODUCT_CREATED, "stripe:sub_9/prod_inbox", file, stage.program)
+    assert (gone.occasion, gone.verdicts) == (None, ())
+    joined = explain_joining("ada", stage.program)
+    assert [(verdict.trigger.key, verdict.fired) for verdict in joined.verdicts if verdict.fired] == [("join", True)]
+    assert len(joined.verdicts) == 3
+    assert (joined.event, joined.attribution, joined.product_name) == (TriggerEvent.PARTNER_JOINED, None, None)

@@ -140,6 +140,25 @@ def test_explain_tells_by_any_name(attribution: Attribution, stage: Stage) -> No
     assert attribution("explain", str(commission)) == by_key
 
 
+def test_explain_tells_what_else_a_commission_was_earned_on(attribution: Attribution, stage: Stage) -> None:
+    """A product that was bought: whose, which, when, and why; a partner who joined has no customer."""
+    flat = {"type": "flat", "amount": 500, "currency": "usd"}
+    stage.trigger("trg_bought", name="For each purchase", event="product_created", action=flat)
+    stage.trigger("trg_joined", name="Welcome", event="partner_joined", action=flat)
+    stage.drainer.sweep()
+    keys = dict(stage.ask("select trigger_key, key from commissions where event <> 'transaction_created'"))
+    told = attribution("explain", str(keys["trg_bought"]))
+    assert told.code == 0
+    assert "stripe:sub_1/prod_inbox  a product was bought  2026-" in told.out
+    assert "customer acme, partner ada since" in told.out
+    assert "a product was bought: fired, its rules hold" in told.out
+    assert f"{keys['trg_bought']}  5.00 USD  pending  ada" in told.out
+    joined = attribution("explain", str(keys["trg_joined"]))
+    assert "ada  a partner joined  " in joined.out
+    assert "customer" not in joined.out
+    assert attribution("explain", str(keys["trg_bought"]), "--json").document["occasion"]["product_name"] == "Inbox"
+
+
 def test_explain_as_json_has_everything(attribution: Attribution, stage: Stage) -> None:
     """The document has the transaction, its lines, every trigger's verdict and what is booked."""
     found = attribution("explain", "in_1", "--json").document
