@@ -83,7 +83,10 @@ def explain(
         as_of=paid.occurred_at,
         attribution=attribution_of(None, paid, case, program),
         lines=tuple(_line(line, paid, case, program, similar or {}, reasons or {}) for line in paid.lines),
-        verdicts=(*verdicts(transaction_key, case, program, traced=True), *_not_asked(TriggerEvent.TRANSACTION_CREATED, paid.occurred_at, program)),
+        verdicts=(
+            *verdicts(transaction_key, case, program, traced=True),
+            *_not_asked(TriggerEvent.TRANSACTION_CREATED, paid.occurred_at, program),
+        ),
     )
 
 
