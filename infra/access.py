@@ -119,5 +119,14 @@ def revoke_member_token(connection: Connection, partner_key: str, key: str, now:
     return connection.execute(text(statement), {"key": key, "now": now}).rowcount == 1
 
 
+def revoke_tokens_of_member(connection: Connection, partner_key: str, member_key: str, now: datetime) -> None:
+    """Let no token of the member's that there is so far open anything from now on."""
+    statement = """
+        update member_tokens set revoked_at = :now
+        where partner_key = :partner and member_key = :member and revoked_at is null
+    """
+    connection.execute(text(statement), {"partner": partner_key, "member": member_key, "now": now})
+
+
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -101,6 +101,11 @@ def end(connection: Connection, value: str) -> None:
     connection.execute(text("delete from sessions where digest = :digest"), {"digest": _digest(value)})
 
 
+def end_all_of(connection: Connection, email: str) -> None:
+    """Sign a person out everywhere."""
+    connection.execute(text("delete from sessions where email = :email"), {"email": email})
+
+
 def set_notice(connection: Connection, session: Session, notice: str | None) -> None:
     """What the session's next page is to say; None once it has been said."""
     said = notice if notice is None else notice[:_NOTICE_LENGTH_MAX]

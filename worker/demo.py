@@ -35,7 +35,7 @@ from infra.providers.stripe.verify import sign
 from infra.rows import fetch
 from infra.settings import Settings, default_data_dir
 from infra.unit_of_work import unit_of_work_on
-from worker import showing_demo, story
+from worker import demo_guests, showing_demo, story
 from worker.processes import process_specs
 from worker.showing import waiting
 from worker.supervisor import Supervisor
@@ -60,7 +60,7 @@ _STORY_SETTINGS = {
 
 def run_demo(settings: Settings, out: Console, *, exit_afterwards: bool, chaos: bool) -> int:
     """Play the story and show it. Exit code 0 only if every expected commission is there and no other."""
-    out.print("The GigaKick story, on the real program: receiver, API, worker, beat, PostgreSQL and Redis.")
+    out.print("The GigaKick story, on the real program: receiver, pages, worker, beat, PostgreSQL and Redis.")
     with _stopped_by_signals(), contextlib.ExitStack() as leaving:
         with waiting(out, "Starting PostgreSQL and Redis (a first start takes some seconds) ..."):
             addresses = leaving.enter_context(
@@ -86,7 +86,7 @@ def _on_stage(settings: Settings, out: Console, engine: Engine, addresses: Addre
     given = settings.stripe_webhook_secrets
     secret = given[0] if given else f"whsec_{secrets.token_hex(24)}"
     port = _free_port("PORT", settings.port, "the receiver", out)
-    dashboard_port = _free_port("DASHBOARD_PORT", settings.dashboard_port, "the API", out)
+    dashboard_port = _free_port("DASHBOARD_PORT", settings.dashboard_port, "the dashboard", out)
     ports = {"PORT": str(port), "DASHBOARD_PORT": str(dashboard_port)}
     overrides = {**_STORY_SETTINGS, "STRIPE_WEBHOOK_SECRETS": secret, **ports}
     log_path = settings.data_dir / "log" / "demo.log"
@@ -276,14 +276,20 @@ def _stay(demo: _Demo, settings: Settings) -> None:
     elsewhere = settings.database_url is None and settings.data_dir != default_data_dir()
     place = f"DATA_DIR={shlex.quote(str(settings.data_dir))} " if elsewhere else ""
     port = demo.host.rpartition(":")[2]
+    dashboard = f"http://localhost:{demo.dashboard_port}"
+    with unit_of_work_on(demo.engine) as connection:
+        guests = demo_guests.let_in(connection)
     demo.out.print("Everything keeps running. Ctrl-C stops it.", style="bold")
     demo.out.print(
-        f"  receiver  http://localhost:{port}/webhooks/stripe (also /readyz, /metrics)\n"
-        f"  API       http://localhost:{demo.dashboard_port}/api/docs\n  logs      {demo.log_path}\n"
+        f"  pages     {dashboard}/\n            sign in as {guests.email} with the password {guests.password}\n"
+        f"  partner   {dashboard}/partner\n            sign in with the token {guests.token}\n"
+        f"  API       {dashboard}/api/docs\n"
+        f"  receiver  http://localhost:{port}/webhooks/stripe (also /readyz, /metrics)\n  logs      {demo.log_path}\n"
         f"Try, in another terminal:\n  {place}.venv/bin/attribution keys create    (opens the API)\n"
         f"  {place}.venv/bin/attribution explain {story.TRANSACTION}\n"
         f"  {place}.venv/bin/attribution events list",
         markup=False,
+        soft_wrap=True,
     )
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -92,10 +92,12 @@ def _editor(
 ) -> Response:
     """The editor with what was typed, else with what is saved."""
     item = triggers.read(page, key).data if key is not None else None
+    versions = triggers.list_versions(page, key).data.items if key is not None else []
     saved = _text({name: getattr(item, name) for name in _FIELDS}) if item is not None else document
     status = mistakes.status if mistakes is not None else 200
     typed = page.form.get("document", saved)
-    return page.show("trigger.html", status, item=item, document=typed, mistakes=mistakes, previewed=previewed)
+    shown = {"item": item, "versions": versions, "document": typed, "mistakes": mistakes, "previewed": previewed}
+    return page.show("trigger.html", status, **shown)
 
 
 def _document(page: PageVisit) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import redis
 from sqlalchemy import Engine, text
 
 from infra.embedded import Addresses
+from tests.dashboard.pages.browser import Browser
 from tests.end_to_end.program import Program, eventually, free_port, inside, is_ready, nothing_left, processes_of, run
 from tests.stage import LONG_AGO, Stage
 
@@ -71,6 +72,24 @@ def lines_with(output: str, *words: str) -> list[str]:
     return [line for line in output.splitlines() if all(word in line for word in words)]
 
 
+def assert_pages_show_the_story(output: str) -> None:
+    """The pages are where the demo says, and what it prints signs in on both sides."""
+    (url,) = re.findall(r"pages +(http://localhost:[0-9]+)/", output)
+    (said,) = re.findall(r"sign in as (\S+) with the password (\S+)", output)
+    (token,) = re.findall(r"partner +http://localhost:[0-9]+/partner\s+sign in with the token (\S+)", output)
+    for path, fields in (
+        ("/sign-in", dict(zip(("email", "password"), said, strict=True))),
+        ("/partner/sign-in", {"token": token}),
+    ):
+        browser = Browser(url)
+        sheet = browser.press(browser.get(path), "Sign in", **fields)
+        commissions = browser.get("/commissions" if path == "/sign-in" else "/partner/commissions").text
+        assert "Sign out" in sheet.text
+        assert "19.80 USD" in commissions
+        assert "4.90 USD" in commissions
+        browser.close()
+
+
 def test_the_demo_tells_the_whole_story_and_succeeds(told: Told) -> None:
     """It shows four products, both commissions with their arithmetic, the cancel, exits 0 and leaves no process."""
     assert told.code == 0, told.output
@@ -101,6 +120,7 @@ def test_a_second_demo_changes_nothing_and_lasts_until_it_is_stopped(told: Told,
         assert f"DATA_DIR={told.data_dir} .venv/bin/attribution explain" in program.output
         (port,) = re.findall(r"http://localhost:([0-9]+)/api/docs", program.output)
         assert eventually(lambda: is_ready(int(port))), program.output
+        assert_pages_show_the_story(program.output)
         assert program.stop(signal.SIGINT) == 0
         assert books(stage) == before
     assert nothing_left(told.data_dir) == {}

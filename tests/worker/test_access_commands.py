@@ -5,9 +5,12 @@ import sys
 
 import argon2
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from infra.access import holds_api_key
+from infra.clock import system_clock
+from infra.people import create_person, person_of
+from infra.sessions import open_for_person
 from infra.unit_of_work import unit_of_work_on
 from tests.stage import Stage
 from tests.worker.command_line import Attribution
@@ -80,3 +83,26 @@ def test_a_weak_password_or_a_wrong_address_is_refused(
     assert "must" in answer.err
     assert password not in answer.out + answer.err
     assert Stage(engine).ask("select email from people") == []
+
+
+def test_a_person_gets_a_new_password_or_is_shut_out(
+    attribution: Attribution, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new password is the only one that works, being shut out ends with it, and both sign out everywhere."""
+    with engine.begin() as connection:
+        create_person(connection, "ada@example.com", PASSWORD)
+        open_for_person(connection, "ada@example.com", system_clock())
+    assert attribution("users", "disable", "Ada@example.com").code == 0
+    with engine.begin() as connection:
+        assert person_of(connection, "ada@example.com", PASSWORD) is None
+        assert connection.execute(text("select count(*) from sessions")).scalar() == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO("another password\n"))
+    assert attribution("users", "password", "ada@example.com").code == 0
+    with engine.begin() as connection:
+        assert person_of(connection, "ada@example.com", PASSWORD) is None
+        assert person_of(connection, "ada@example.com", "another password") == "ada@example.com"
+    answer = attribution("users", "disable", "nobody@example.com")
+    assert answer.code == 1
+    assert "attribution users create" in answer.err
+    written = Stage(engine).ask("select action from audit_log order by id")
+    assert written == [("person.disabled",), ("person.password_changed",)]
