@@ -1,22 +1,19 @@
 """One campaign: load, faults and changes of the program at the same time, then quiet, then the judgement."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from domain.errors import TryLater
 from infra.inbox import due_count
 from tests.chaos.breaking import begin_of, end_of
-from tests.chaos.business import Business, draw_business
+from tests.chaos.business import draw_business
+from tests.chaos.manager import managing
 from tests.chaos.program import SECRET, Program, running_program
 from tests.chaos.provider import Provider
 from tests.chaos.schedule import Fault, draw_faults
 from tests.chaos.verdict import Done, Verdict, judge
-from tests.simulation.world import Change
 from tests.stage import Stage
 
 #: From the end of the last fault to everything done.
@@ -50,7 +47,7 @@ def run_campaign(
             change.play(stage)
         provider = Provider(program.port, SECRET, business.deliveries, rate)
         began_s = time.monotonic()
-        with provider.delivering(), _changing(stage, business, duration_s):
+        with provider.delivering(), managing(stage, business.changes, duration_s):
             done = _break(program, faults, began_s, told)
             _sleep_until(began_s + duration_s)
             quiet_s = _wait_for_quiet(stage, provider)
@@ -104,30 +101,3 @@ def _is_idle(stage: Stage) -> bool:
             return due_count(connection) == 0
     except DBAPIError:  # it recovers from its crash
         return False
-
-
-@contextmanager
-def _changing(stage: Stage, business: Business, duration_s: float) -> Iterator[None]:
-    """The program manager at work meanwhile."""
-    thread = threading.Thread(target=_change, args=(stage, business.changes, duration_s), name="manager")
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
-def _change(stage: Stage, changes: Sequence[Change], duration_s: float) -> None:
-    """Spread over the time there is; each is made once the database has said so, and until then tried again."""
-    for change in changes:
-        time.sleep(duration_s / (len(changes) + 1))
-        until_s = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                change.play(stage)
-            except (DBAPIError, TryLater):
-                if time.monotonic() > until_s:
-                    raise
-                time.sleep(0.3)
-            else:
-                break

@@ -54,6 +54,9 @@ class Verdict:
     duplicates: int
     refused: dict[str, int]
     commissions: int
+    #: Of those, what was approved or paid in the middle of it, and what adjusts that.
+    settled: int
+    adjusting: int
     #: From the end of the faults to everything done; None: it never was.
     quiet_s: float | None
     #: From the commit of an event to that of its effects.
@@ -81,7 +84,8 @@ class Verdict:
         refused = ", ".join(f"{count} {name}" for name, count in self.refused.items()) or "none"
         quiet = "never quiet" if self.quiet_s is None else f"quiet after {self.quiet_s:.1f} s"
         yield f"{self.acked} acknowledged, {self.rows} rows, {self.duplicates} duplicates absorbed, refused: {refused}"
-        yield f"{self.commissions} commissions; lag {self.lag_median_s:.2f} s, at most {self.lag_max_s:.1f} s; {quiet}"
+        yield f"{self.commissions} commissions, {self.settled} approved or paid, {self.adjusting} adjusting such"
+        yield f"lag {self.lag_median_s:.2f} s, at most {self.lag_max_s:.1f} s; {quiet}"
         yield "warnings: " + (", ".join(f"{count} {name}" for name, count in sorted(self.warnings.items())) or "none")
         yield from (f"OFF: {each}" for each in self.off[:_SHOWN_MAX])
         if len(self.off) > _SHOWN_MAX:
@@ -108,7 +112,7 @@ def judge(
     off += [f"event {row[0]} is {row[1]}: {row[2]}" for row in stage.ask(_UNSETTLED)]
     off += _what_is_off_in_the_books(stage, business)
     off += [f"logged: {line[:300]}" for line in output.splitlines() if _is_a_complaint(line)]
-    ((lag_max, lag_median, commissions),) = stage.ask(_LAGS)
+    ((lag_max, lag_median, commissions, settled, adjusting),) = stage.ask(_LAGS)
     return Verdict(
         seed=seed,
         faults=len(done),
@@ -117,6 +121,8 @@ def judge(
         duplicates=answers.duplicates_count,
         refused=dict(answers.refusals),
         commissions=commissions,
+        settled=settled,
+        adjusting=adjusting,
         quiet_s=quiet_s,
         lag_max_s=float(lag_max or 0),
         lag_median_s=float(lag_median or 0),
@@ -130,7 +136,9 @@ _UNSETTLED = "select event_key, state, reason from inbox where state <> 'process
 _LAGS = """
     select extract(epoch from max(finished_at - received_at)),
         extract(epoch from percentile_disc(0.5) within group (order by finished_at - received_at)),
-        (select count(*) from commissions where amount_minor <> 0)
+        (select count(*) from commissions where amount_minor <> 0),
+        (select count(*) from commissions where state in ('approved', 'paid')),
+        (select count(*) from commissions where amount_minor <> 0 and adjusts is not null)
     from inbox where provider = 'stripe'
 """
 
