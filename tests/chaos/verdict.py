@@ -59,9 +59,11 @@ class Verdict:
     adjusting: int
     #: From the end of the faults to everything done; None: it never was.
     quiet_s: float | None
-    #: From the commit of an event to that of its effects.
+    #: From the commit of an event to that of its effects; refunds, which may wait for their payment, are left out.
     lag_max_s: float
     lag_median_s: float
+    #: The events that took longest: key, when received and finished, how often begun.
+    slowest: list[tuple[str, str, str, int]]
     costs: list[Cost]
     #: How often the processes logged each warning.
     warnings: dict[str, int]
@@ -126,6 +128,7 @@ def judge(
         quiet_s=quiet_s,
         lag_max_s=float(lag_max or 0),
         lag_median_s=float(lag_median or 0),
+        slowest=[(key, str(came), str(done_at), attempts) for key, came, done_at, attempts in stage.ask(_SLOWEST)],
         costs=list(_costs(done, answers)),
         warnings=dict(Counter(_warnings(output))),
         off=off,
@@ -139,7 +142,14 @@ _LAGS = """
         (select count(*) from commissions where amount_minor <> 0),
         (select count(*) from commissions where state in ('approved', 'paid')),
         (select count(*) from commissions where amount_minor <> 0 and adjusts is not null)
-    from inbox where provider = 'stripe'
+    from inbox where provider = 'stripe' and event_type <> 'charge.refunded'
+"""
+
+
+_SLOWEST = """
+    select event_key, received_at, finished_at, attempts from inbox
+    where provider = 'stripe' and event_type <> 'charge.refunded'
+    order by finished_at - received_at desc nulls first limit 5
 """
 
 
