@@ -22,6 +22,7 @@ from infra.clock import Clock, system_clock
 from infra.completing import Completer
 from infra.failures import failure_mark
 from infra.inbox import (
+    JUST_DUE,
     ClaimLost,
     Envelope,
     InboxState,
@@ -50,7 +51,7 @@ Work = Callable[[Connection, Sequence[Translated]], BatchResult]
 
 #: Envelopes claimed at once: enough to spread the cost of a batch's statements, few enough to be done in a second.
 BATCH = 200
-#: In a backlog every batch is followed by one of so many that have just come due.
+#: In a backlog that is old every batch is followed by one of so many that have just come due.
 NEWEST = 50
 #: After this long a drain lets its caller look at other things; what is still due rings again.
 SLICE_S = 2.0
@@ -116,7 +117,7 @@ class Drain:
                 was_at_the_front = self._since is None
                 count = self._turn(connection, report, self._take)
                 has_backlog = count == BATCH
-                if has_backlog and not self._stopping.is_set():
+                if has_backlog and self._is_behind() and not self._stopping.is_set():
                     self._turn(connection, report, lambda taken: claim_newest(taken, NEWEST))
                 # In a backlog suspects are few and looking for them is not free: once a slice, and while there are any.
                 looked = suspicious or not has_backlog
@@ -125,6 +126,10 @@ class Drain:
                     return report
                 report.more = time.monotonic() > until_s
         return report
+
+    def _is_behind(self) -> bool:
+        """Whether what is worked on has been due for so long that what is new should not wait behind it."""
+        return self._since is not None and self._clock() - self._since > JUST_DUE
 
     def _take(self, connection: Connection) -> list[Envelope]:
         """The next of a backlog; from the front again once a slice, and before nothing is said to be due."""
