@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from infra.inbox import due_count
 from tests.chaos.breaking import begin_of, end_of
 from tests.chaos.business import draw_business
-from tests.chaos.manager import managing
+from tests.chaos.people import managing
 from tests.chaos.program import SECRET, Program, running_program
 from tests.chaos.provider import Provider
 from tests.chaos.schedule import Fault, draw_faults

@@ -22,19 +22,19 @@ _APPROVED_AT_ONCE, _PAID_AT_ONCE = 10, 3
 @contextmanager
 def managing(stage: Stage, changes: Sequence[Change], duration_s: float) -> Iterator[None]:
     """At it meanwhile; on leaving, every change has been made. What was paid out, later events must adjust."""
-    manager = _Manager(stage, changes, duration_s)
-    manager.start()
+    person = _Person(stage, changes, duration_s)
+    person.start()
     try:
         yield
     finally:
-        manager.join()
-        if manager.failure is not None:
-            raise manager.failure
+        person.join()
+        if person.failure is not None:
+            raise person.failure
 
 
-class _Manager(threading.Thread):
+class _Person(threading.Thread):
     def __init__(self, stage: Stage, changes: Sequence[Change], duration_s: float) -> None:
-        super().__init__(name="manager")
+        super().__init__(name="person")
         self.failure: BaseException | None = None
         self._stage = stage
         self._changes = list(changes)
