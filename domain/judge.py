@@ -307,19 +307,26 @@ class Judge:
     ) -> Iterable[Verdict]:
         """What each trigger that paid on the charge gets back, less what earlier credits on it took (their amounts)."""
         charged = self.case.transactions[charge]
+        share = charged if charged_line is None else charged.line(charged_line)
+        left_minor = max(0, share.left_minor(self.program.basis))
         judge = Judge(charged, self.case, self.program, self._standing_before, traced=False, worded=self.worded)
         for term in judge._charges(lost_too=False):
             if term.line_key != charged_line or term.desired is None:
                 continue
-            if (verdict := self._taken_back(term, term.desired, credit, taken)) is not None:
+            if (verdict := self._taken_back(term, term.desired, left_minor, credit, taken)) is not None:
                 yield verdict
 
-    def _taken_back(self, term: Verdict, charged: Desired, credit: Line | None, taken: Sequence[int]) -> Verdict | None:
-        """What a churn stopped or a person declined was never paid out: it counts towards the first credits."""
+    def _taken_back(
+        self, term: Verdict, charged: Desired, charged_minor: int, credit: Line | None, taken: Sequence[int]
+    ) -> Verdict | None:
+        """What a limit cut off, a churn stopped or a person declined was never paid out: it counts towards the first
+        credits. `charged_minor` is what reversals left of the charge.
+        """
         trigger, action = term.trigger, term.trigger.action
         if not isinstance(action, PercentAction) or charged.claimant.currency != self.paid.currency:
             return None
-        left, stopped = charged.amount_minor, kept_back(charged, term.instalments)
+        left = percent_of(charged_minor, action.percent)
+        stopped = left - charged.amount_minor + kept_back(charged, term.instalments)
         stopped += sum(self._declined(part) for part in term.instalments)
         for earlier_minor in taken:
             back = min(left, max(0, -percent_of(earlier_minor, action.percent)))

@@ -42,6 +42,23 @@ expect          10.00 USD to bob by once for Inbox in in_1, pending
 """,
 }
 TAKEN_BACK = {
+    "what a limit cut off is credited first, as it is refunded first": """
+on 2026-01-01   trigger   ten: 10 percent of Inbox, up to 5.00 USD
+on 2026-01-05   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
+expect          5.00 USD to ada by ten for Inbox in in_1, pending
+on 2026-01-20   stripe    in_2 of cus_1 paid -40.00 USD Inbox on sub_1
+expect          5.00 USD to ada by ten for Inbox in in_1, pending
+on 2026-01-25   stripe    in_3 of cus_1 paid -40.00 USD Inbox on sub_1
+expect          5.00 USD to ada by ten for Inbox in in_1, pending
+expect          -3.00 USD to ada by ten for Inbox in in_3, pending
+on 2026-01-26   stripe    re_1 of in_1 refunded 10.00 USD
+expect          5.00 USD to ada by ten for Inbox in in_1, pending
+expect          -4.00 USD to ada by ten for Inbox in in_3, pending
+on 2026-01-27   stripe    in_4 of cus_1 paid -40.00 USD Inbox on sub_1
+expect          5.00 USD to ada by ten for Inbox in in_1, pending
+expect          -4.00 USD to ada by ten for Inbox in in_3, pending
+expect          -1.00 USD to ada by ten for Inbox in in_4, pending
+""",
     "a credit note of what the invoice has no line for, tax apart": """
 on 2026-01-01   trigger   ten: 10 percent of Inbox or Live Chat
 on 2026-01-05   stripe    in_1 of cus_1 paid 60.00 USD Inbox on sub_1 + 40.00 USD Live Chat on sub_1, tax 20.00

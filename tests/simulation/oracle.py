@@ -21,7 +21,7 @@ Row = tuple[str, str, str | None, str, int, str, int]
 
 @dataclass
 class Earned:
-    """What a trigger paid on a charge, how much is not taken back yet, and how much of it never went out."""
+    """What a trigger came to on a charge, limits aside, that is not taken back yet, and how much never went out."""
 
     offer: Offer
     partner: str
@@ -80,7 +80,9 @@ def expected(world: World) -> set[Row]:
             rows |= {(offer.key, key, share.key, partner, a, currency, n) for n, a in parts if a}
             stopped = worth - sum(amount for _, amount in parts)
             if offer.percent:
-                earned.setdefault((key, share.key), []).append(Earned(offer, partner, worth, stopped, currency))
+                uncut = _percent(offer, max(0, share.left))
+                terms = Earned(offer, partner, uncut, stopped + uncut - worth, currency)
+                earned.setdefault((key, share.key), []).append(terms)
         rows |= _credits(world, payment, whole, shares, earned, charged)
         charged |= {share.place: key for share in shares if share.place and share.amount > 0}
     return rows | _other_occasions(world, understood(world))
