@@ -27,7 +27,11 @@ class ProductVersion:
 
     def same_state(self, other: "ProductVersion") -> bool:
         """Whether nothing but the time differs."""
-        return replace(self, effective_at=other.effective_at) == other
+        return self._state == other._state
+
+    @property
+    def _state(self) -> tuple[object, ...]:
+        return self.status, self.provider_status, self.amount_minor, self.quantity, self.currency, self.price_keys
 
 
 @dataclass(frozen=True, slots=True)

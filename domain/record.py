@@ -32,7 +32,7 @@ from domain.known import (
 from domain.products import Evidence, ProductVersion, fold, second_of
 from domain.record_customers import add_claim, note_unknown_customers, record_customers
 from domain.record_money import cause_of, record_money
-from domain.transactions import Line, Transaction, transaction_of
+from domain.transactions import Line, Transaction
 
 
 def record(events: Sequence[BillingEvent], known: Known, lookback: timedelta) -> Changes:
@@ -63,14 +63,25 @@ def windows(events: Iterable[BillingEvent], known: Mapping[str, Transaction]) ->
                 # What was paid earlier in the same second may be of this one; see `domain.products.Evidence`.
                 note_earliest(since, (event.provider, event.subscription_key), second_of(event.effective_at), "")
             case InvoicePaid():
-                paid = transaction_of(event)
-                for version in (paid, known.get(paid.key, paid)):
-                    for line in _proofs(version):
-                        place = (version.provider, str(line.subscription_key))
-                        note_earliest(since, place, version.occurred_at, "")
+                for subscription_key in _subscriptions_proven(event):
+                    note_earliest(since, (event.provider, subscription_key), event.paid_at, "")
+                if (recorded := known.get(ids.transaction_key(event.provider, event.invoice_key))) is not None:
+                    for line in _proofs(recorded):
+                        place = (event.provider, str(line.subscription_key))
+                        note_earliest(since, place, recorded.occurred_at, "")
             case CustomerSeen() | CustomerLinked() | ProductClaimed() | InvoicePayment() | Reversal():
                 pass
     return {place: moment for place, (moment, _) in since.items()}
+
+
+def _subscriptions_proven(event: InvoicePaid) -> set[str]:
+    """The subscriptions of what would be `_proofs`."""
+    net_minor: dict[tuple[str, str], int] = {}
+    for line in event.lines:
+        if line.subscription_key and line.product_key:
+            place = (line.subscription_key, line.product_key)
+            net_minor[place] = net_minor.get(place, 0) + line.amount_minor - line.discount_minor
+    return {subscription_key for (subscription_key, _), minor in net_minor.items() if minor > 0}
 
 
 def _proofs(paid: Transaction) -> Iterator[Line]:

@@ -35,8 +35,9 @@ def record_money(events: Sequence[BillingEvent], known: Known, changes: Changes)
     told = _record_payments([e for e in events if isinstance(e, InvoicePaid)], known, changes, due)
     _record_links([e for e in events if isinstance(e, InvoicePaid | InvoicePayment)], known, changes, due)
     _record_reversals([e for e in events if isinstance(e, Reversal)], known, changes, due)
+    taken_back = _by_transaction(known, changes)
     for key, cause in due.items():
-        _settle(key, cause, known, changes)
+        _settle(key, taken_back.get(key, ()), cause, known, changes)
     return [changes.transactions.get(key, known.transactions.get(key, paid)) for key, paid in told.items()]
 
 
@@ -47,8 +48,9 @@ def transaction_reversed(reversal: Reversal, known: Known, changes: Changes | No
     """
     if reversal.invoice_key is not None:
         return ids.transaction_key(reversal.provider, reversal.invoice_key)
-    links = known.payments if changes is None else {**known.payments, **changes.payments}
-    invoices = [links[place] for key in reversal.payment_keys if (place := (reversal.provider, key)) in links]
+    told = changes.payments if changes is not None else {}
+    places = [(reversal.provider, key) for key in reversal.payment_keys]
+    invoices = [invoice for place in places if (invoice := told.get(place) or known.payments.get(place)) is not None]
     return ids.transaction_key(reversal.provider, min(invoices)) if invoices else None
 
 
@@ -93,14 +95,20 @@ def _record_reversals(events: Iterable[Reversal], known: Known, changes: Changes
             due.setdefault(key, cause_of(event))
 
 
-def _settle(key: str, cause: str, known: Known, changes: Changes) -> None:
+def _by_transaction(known: Known, changes: Changes) -> dict[str, list[Reversal]]:
+    found: dict[str, list[Reversal]] = {}
+    for reversal in {**known.reversals, **changes.reversals}.values():
+        if (key := transaction_reversed(reversal, known, changes)) is not None:
+            found.setdefault(key, []).append(reversal)
+    return found
+
+
+def _settle(key: str, taken_back: Sequence[Reversal], cause: str, known: Known, changes: Changes) -> None:
     before = known.transactions.get(key)
     paid = changes.transactions.get(key, before)
     if paid is None:
         return
-    all_known = {**known.reversals, **changes.reversals}
-    of_this = [each for each in all_known.values() if transaction_reversed(each, known, changes) == key]
-    settled = settle(paid, of_this)
+    settled = settle(paid, taken_back)
     if settled == before:
         changes.transactions.pop(key, None)
         return

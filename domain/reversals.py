@@ -41,6 +41,8 @@ def settle(paid: Transaction, reversals: Iterable[Reversal]) -> Transaction:
     A credit note covers as much of the refunds as it takes: what its line no longer had was still paid back.
     """
     known = [reversal for reversal in reversals if reversal.currency == paid.currency]
+    if not known and not any(line.reversed_minor for line in paid.lines):
+        return paid
     notes = [note for note in known if note.kind is ReversalKind.CREDIT_NOTE and note.undone_minor < note.amount_minor]
     taken = dict.fromkeys((line.key for line in paid.lines), 0)
     tax_minor = paid.tax_minor

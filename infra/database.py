@@ -149,12 +149,14 @@ def upgrade_to_head(engine: Engine) -> None:
         reraise=True,
     )
     with engine.connect() as connection:
-        # Detached: what migrations set on their session must not come back from the pool.
-        connection.detach()
-        _lock_out_other_migrators(connection)
-        config = migrations_config()
-        config.attributes["connection"] = connection
-        policy(command.upgrade, config, "head")
+        try:
+            _lock_out_other_migrators(connection)
+            config = migrations_config()
+            config.attributes["connection"] = connection
+            policy(command.upgrade, config, "head")
+        finally:
+            # What migrations set on their session must not come back from the pool.
+            connection.invalidate()
 
 
 def _lock_out_other_migrators(connection: Connection) -> None:

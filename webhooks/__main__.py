@@ -1,6 +1,5 @@
 """`python -m webhooks`: the receiver on PORT, in this one process, until SIGTERM or SIGINT."""
 
-import gc
 import os
 import sys
 import time
@@ -9,6 +8,7 @@ import structlog
 
 from infra.embedded.parent_watch import exit_with_supervisor
 from infra.log import configure_logging
+from infra.long_lived import spare_what_is_loaded
 from infra.serving import require_addresses, require_free_port, serve
 from infra.settings import SettingsError, load_settings
 from webhooks.app import Application
@@ -31,10 +31,7 @@ def main() -> int:
     exit_with_supervisor()
     configure_logging("web", never_block=True, log_format=settings.log_format)
     application = Application(settings)
-    # What lives as long as the process need not be looked at again by every collection.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    spare_what_is_loaded()
     serve(application, settings.port, announce_stop=application.announce_stop, cut_short=_end_in_time)
     return 0
 

@@ -19,6 +19,7 @@ from celery.signals import beat_init, setup_logging, worker_init, worker_process
 from infra.broker import make_celery
 from infra.embedded.parent_watch import exit_with_supervisor
 from infra.log import configure_logging
+from infra.long_lived import spare_what_is_loaded
 from infra.settings import Settings, SettingsError, load_settings
 from worker import tasks
 from worker.desk import FAILED_EXIT_CODE, Desk
@@ -88,7 +89,9 @@ def _connect_signals(settings: Settings) -> None:
     def open_desk(**_: Any) -> None:
         # After the fork: a connection opened before it would be shared between processes.
         try:
-            tasks.open_desk(Desk(settings))
+            desk = Desk(settings)
+            spare_what_is_loaded()
+            tasks.open_desk(desk)
         except Exception:
             # Celery would log it and go on, with a process that does nothing.
             log.critical("worker.failed", exc_info=True)

@@ -50,7 +50,7 @@ Take = Callable[[Connection], list[Envelope]]
 Work = Callable[[Connection, Sequence[Translated]], BatchResult]
 
 #: Envelopes claimed at once: enough to spread the cost of a batch's statements, few enough to be done in a second.
-BATCH = 200
+BATCH = 400
 #: In a backlog that is old every batch is followed by one of so many that have just come due.
 NEWEST = 50
 #: After this long a drain lets its caller look at other things; what is still due rings again.

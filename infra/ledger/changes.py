@@ -122,7 +122,8 @@ def _renew_products(
                     as w(provider text, subscription_key text, owner text)
             ), latest as (
                 select distinct on (h.provider, h.subscription_key, h.product_key) h.*, w.owner,
-                    min(h.effective_at) filter (where h.status in ('trial', 'active')) over product as purchased_at
+                    min(h.effective_at) filter (where h.status in ('trial', 'active')) over product as purchased_at,
+                    min(h.effective_at) over product as seen_at
                 from wanted w join product_history h using (provider, subscription_key)
                 window product as (partition by h.provider, h.subscription_key, h.product_key)
                 order by h.provider, h.subscription_key, h.product_key, h.effective_at desc
@@ -133,14 +134,14 @@ def _renew_products(
                         and l.product_key = p.product_key)
             )
             insert into products as p (provider, subscription_key, product_key, provider_customer_key, status,
-                provider_status, amount_minor, quantity, currency, price_keys, purchased_at)
+                provider_status, amount_minor, quantity, currency, price_keys, purchased_at, seen_at)
             select provider, subscription_key, product_key, owner, status,
-                provider_status, amount_minor, quantity, currency, price_keys, purchased_at from latest
+                provider_status, amount_minor, quantity, currency, price_keys, purchased_at, seen_at from latest
             on conflict (provider, subscription_key, product_key) do update set
                 provider_customer_key = coalesce(excluded.provider_customer_key, p.provider_customer_key),
                 status = excluded.status, provider_status = excluded.provider_status,
                 amount_minor = excluded.amount_minor, quantity = excluded.quantity, currency = excluded.currency,
-                price_keys = excluded.price_keys, purchased_at = excluded.purchased_at
+                price_keys = excluded.price_keys, purchased_at = excluded.purchased_at, seen_at = excluded.seen_at
         """),
         {
             "wanted": as_json(

@@ -1,7 +1,7 @@
 """Our customers under every name they go by, and what was said of them as of when."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -21,10 +21,17 @@ class Names:
     customers: Mapping[ProviderCustomerKey, str]
     #: When each of our customers came to be, where an event told.
     created: Mapping[str, datetime]
+    _of: Mapping[str, frozenset[ProviderCustomerKey]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found: dict[str, set[ProviderCustomerKey]] = {}
+        for place, customer in self.customers.items():
+            found.setdefault(customer, set()).add(place)
+        object.__setattr__(self, "_of", {customer: frozenset(places) for customer, places in found.items()})
 
     def of(self, customer: str) -> frozenset[ProviderCustomerKey]:
         """Every name of one customer."""
-        return frozenset(place for place, linked in self.customers.items() if linked == customer)
+        return self._of.get(customer, frozenset())
 
     def subjects(self) -> set[str]:
         """Every subject under which something may have been said of these customers."""

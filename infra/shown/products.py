@@ -22,14 +22,10 @@ from infra.rows import as_json, fetch
 #: For lists: `key` and `created_at` beside what is needed to show and to filter. It came to be when it was first seen.
 SELECT: Final = """
     select p.subscription_key || '/' || p.product_key as key, p.*, c.key as customer, c.customer_key, o.email,
-        coalesce(first.effective_at, p.purchased_at) as created_at
+        coalesce(p.seen_at, p.purchased_at) as created_at
     from products p
     left join provider_customers o on o.provider = p.provider and o.provider_customer_key = p.provider_customer_key
     left join customers c on c.key = o.customer
-    left join lateral (
-        select min(h.effective_at) as effective_at from product_history h where h.provider = p.provider
-            and h.subscription_key = p.subscription_key and h.product_key = p.product_key
-    ) first on true
 """
 
 

@@ -75,6 +75,7 @@ commissions = Table(
     Index("commissions_by_subject", "subject", postgresql_where=text("subject is not null")),
     Index("commissions_by_time", "created_at", "key"),
     Index("commissions_by_partner", "partner_key", "created_at"),
+    Index("commissions_by_partner_earned", "partner_key", "earned_at", "key"),
     Index("commissions_by_customer", "customer", "created_at"),
 )
 

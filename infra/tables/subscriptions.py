@@ -1,6 +1,6 @@
 """Subscriptions as events showed them, and the products folded from them."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, SmallInteger, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from infra.tables.columns import at, metadata
@@ -48,8 +48,11 @@ products = Table(
     Column("currency", Text),
     Column("price_keys", ARRAY(Text), nullable=False, server_default="{}"),
     at("purchased_at", nullable=True),
+    #: When its history begins; null only in rows of before there was this column.
+    at("seen_at", nullable=True),
     CheckConstraint("status in ('none', 'trial', 'active', 'churned')", name="status"),
     Index("products_by_customer", "provider", "provider_customer_key"),
+    Index("products_by_time", text("coalesce(seen_at, purchased_at)")),
 )
 
 product_history = Table(

@@ -135,6 +135,18 @@ def test_a_product_that_changes_is_told_and_one_that_stays_is_not(stage: Stage) 
     assert told(stage) == [("product.updated", *product)]
 
 
+def test_when_a_product_was_first_seen_is_filled_in_silently(stage: Stage) -> None:
+    """Rows of before there was such a column get it without anybody being told; another beginning is told."""
+    registered(stage, *PRODUCTS)
+    stage.play(story())
+    told(stage)
+    ((seen_at,),) = stage.ask("select seen_at from products")
+    assert seen_at == PAID_AT
+    for value, heard in (("null", []), (f"'{PAID_AT}'", []), ("now()", ["product.updated"])):
+        stage.tamper(f"update products set seen_at = {value}")
+        assert [kind for kind, *_ in told(stage)] == heard
+
+
 def test_each_endpoint_hears_what_it_asked_for(stage: Stage) -> None:
     """Types are chosen per endpoint, one that is idle or deleted hears nothing, each row has a key of its own."""
     money, both = registered(stage, "commission.created"), registered(stage, "commission.created", "product.created")
