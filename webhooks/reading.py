@@ -1,6 +1,7 @@
 """Reading a body within bounds of time and size, and the bounds of all bodies together."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -10,6 +11,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 BODY_BYTES_MAX = 1024 * 1024
 BODY_READ_S = 5.0
+#: Told of the end of that time so much too late, it was this process that stood still, and no fault of the sender's.
+STALLED_S = 0.5
 IN_FLIGHT_MAX = 512
 IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
 
@@ -37,7 +40,7 @@ class InFlight:
         return self.count >= IN_FLIGHT_MAX or self.bytes_held >= IN_FLIGHT_BYTES_MAX
 
 
-async def read_body(receive: Receive, in_flight: InFlight) -> bytes | TurnedAway:
+async def read_body(receive: Receive, in_flight: InFlight, within_s: float = BODY_READ_S) -> bytes | TurnedAway:
     """The whole body, its bytes counted into `in_flight`: the caller takes `len(body)` out again.
 
     What is turned away holds no bytes any more. Raises `ClientGone`.
@@ -45,8 +48,9 @@ async def read_body(receive: Receive, in_flight: InFlight) -> bytes | TurnedAway
     chunks: list[bytes] = []
     size = 0
     complete = False
+    until_s = time.monotonic() + within_s
     try:
-        async with asyncio.timeout(BODY_READ_S):
+        async with asyncio.timeout(within_s):
             while not complete:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -61,7 +65,8 @@ async def read_body(receive: Receive, in_flight: InFlight) -> bytes | TurnedAway
                 chunks.append(chunk)
                 complete = not message.get("more_body", False)
     except TimeoutError:
-        return TurnedAway(408, "body_too_slow")
+        is_stalled = time.monotonic() - until_s > STALLED_S
+        return TurnedAway(503, "stalled") if is_stalled else TurnedAway(408, "body_too_slow")
     finally:
         if not complete:
             in_flight.bytes_held -= size

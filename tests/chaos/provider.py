@@ -33,7 +33,7 @@ class Answers:
     good_at: list[float] = field(default_factory=list)
     #: When a delivery failed in a way that means: send again.
     refused_at: list[float] = field(default_factory=list)
-    #: How many of those were 503, how many had no answer at all.
+    #: How many of those were 503, or 408 of a receiver that stood still; how many had no answer at all.
     refusals: Counter[str] = field(default_factory=Counter)
     #: Anything else: there is nothing to refuse in what is sent.
     unexpected: Counter[int] = field(default_factory=Counter)
@@ -110,8 +110,8 @@ class Provider:
             else:
                 answers.duplicates_count += 1
             return True
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            answers.refusals["503"] += 1
+        if answer.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.REQUEST_TIMEOUT):
+            answers.refusals[str(answer.status_code)] += 1
             answers.refused_at.append(time.monotonic())
             return False
         answers.unexpected[answer.status_code] += 1

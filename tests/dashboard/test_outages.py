@@ -46,7 +46,9 @@ def test_who_asks_too_often_is_told_when_to_come_again(
 def test_strangers_are_slowed_down_without_locking_out_who_has_a_key(
     database_url: str, redis_url: str, key: tuple[str, str], tmp_path: Path
 ) -> None:
-    """After too many wrong credentials from one address strangers get 429 there, and a working key still opens."""
+    """After too many wrong credentials from one address strangers get 429 there, whatever other address they say is
+    theirs, and a working key still opens.
+    """
     with (
         running(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url) as dashboard,
         Api(dashboard.url, ("pub_nobody", "wrong")) as stranger,
@@ -54,6 +56,8 @@ def test_strangers_are_slowed_down_without_locking_out_who_has_a_key(
     ):
         statuses = [stranger.client.get("/product_book").status_code for _ in range(REFUSED_PER_MINUTE + 1)]
         assert statuses == [401] * REFUSED_PER_MINUTE + [429]
+        for said in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+            assert stranger.client.get("/product_book", headers={said: "203.0.113.7"}).status_code == 429
         assert api.get("/product_book")["items"] == []
 
 

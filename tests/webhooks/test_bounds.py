@@ -1,13 +1,18 @@
 """What a hostile or broken sender can take up: bounded in time, bytes and places."""
 
+import asyncio
 import socket
 import time
+from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from tests.webhooks.receiver_process import STRIPE, ReceiverProcess, event_body, post_head, signature
 from tests.webhooks.test_answers import new_key
+from webhooks.doors import TurnedAway
+from webhooks.reading import InFlight, read_body
 
 SIGNED_BY_NOBODY = "Stripe-Signature: t=1,v1=" + "0" * 64
 MIB = 1024 * 1024
@@ -53,6 +58,22 @@ def test_a_slow_body_is_cut_after_five_seconds_and_hinders_nobody(receiver: Rece
     assert 4.5 < took_s < 8
     assert receiver.metric("webhook_in_flight") == 0
     assert receiver.metric("webhook_in_flight_bytes") == 0
+
+
+@pytest.mark.parametrize(("stands_still_s", "answer"), [(0.0, (408, "body_too_slow")), (0.8, (503, "stalled"))])
+def test_a_sender_is_not_blamed_for_our_own_standing_still(stands_still_s: float, answer: tuple[int, str]) -> None:
+    """A body that is not there in time is 408; one that we did not look for in time, being stopped, is 503."""
+
+    async def receive() -> MutableMapping[str, Any]:
+        time.sleep(stands_still_s)  # the whole loop, as SIGSTOP does
+        await asyncio.sleep(10)
+        raise AssertionError("nobody waits that long")
+
+    in_flight = InFlight()
+    turned_away = asyncio.run(read_body(receive, in_flight, within_s=0.2))
+    assert isinstance(turned_away, TurnedAway)
+    assert (turned_away.status, turned_away.reason) == answer
+    assert in_flight.bytes_held == 0
 
 
 def test_a_declared_giant_is_refused_unread(receiver: ReceiverProcess) -> None:
