@@ -22,10 +22,10 @@ from starlette.routing import Match
 
 from dashboard import api, documents, pages
 from dashboard.answers import handle_errors, refusal_of, refused
-from dashboard.edge import Edge
+from dashboard.edge import Edge, is_for_programs
 from dashboard.pages.cookies import Side
 from dashboard.pages.rendering import Templates
-from dashboard.pages.routes import problem_page
+from dashboard.pages.routes import failure_page, problem_page
 from dashboard.rate_limits import RateLimits
 from dashboard.visits import Rooms
 from infra.broker import Wake
@@ -42,8 +42,6 @@ PREVIEWS = 2
 _STATEMENT_TIMEOUT_S = 15
 _LOCK_TIMEOUT_S = 5
 
-#: Whoever asks below these is a program.
-_FOR_PROGRAMS = ("/api", "/healthz", "/readyz")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _log = structlog.get_logger()
 
@@ -135,6 +133,7 @@ def _add_pages(app: FastAPI, settings: Settings) -> None:
         if router is not None:
             app.include_router(router)
     app.add_exception_handler(HTTPException, _no_page)
+    app.state.failure_page = lambda path, message: failure_page(app.state.templates, Side.at(path), message)
 
     @app.get("/static/{name}", include_in_schema=False)
     def static(name: str) -> Response:
@@ -146,10 +145,9 @@ def _add_pages(app: FastAPI, settings: Settings) -> None:
 
 def _no_page(request: Request, error: Exception) -> Response:
     """What is wrong with an address: as a document where programs ask, else as a page."""
-    path: str = request.scope["path"]
-    if path.startswith(_FOR_PROGRAMS):
+    if is_for_programs(request.scope["path"]):
         return refusal_of(request, error)
-    return problem_page(request, Side.PARTNER if path.startswith("/partner/") else Side.MANAGER, error)
+    return problem_page(request, Side.at(request.scope["path"]), error)
 
 
 def _add_health(app: FastAPI, health: Health) -> None:

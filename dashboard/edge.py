@@ -26,6 +26,11 @@ _HEADERS: Mapping[str, str] = {
 _log = structlog.get_logger()
 
 
+def is_for_programs(path: str) -> bool:
+    """Whether whoever asks at this path is a program, not a browser."""
+    return path.startswith(("/api", "/healthz", "/readyz"))
+
+
 class Edge:
     """ASGI: wraps the whole application."""
 
@@ -62,7 +67,14 @@ class Edge:
             _log.exception("request.failed", route=_route_of(scope))
             if answer.status is None:
                 message = f"something went wrong here; it is written down as request {answer.request_id}"
-                await refused(500, message)(scope, receive, answer)
+                await self._failed(scope, message)(scope, receive, answer)
+
+    def _failed(self, scope: Scope, message: str) -> ASGIApp:
+        """A document where programs ask, else the page that the application has for it."""
+        if is_for_programs(scope["path"]) or "app" not in scope:
+            return refused(500, message)
+        page: ASGIApp = scope["app"].state.failure_page(scope["path"], message)
+        return page
 
 
 class _Answer:

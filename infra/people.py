@@ -8,7 +8,7 @@ from datetime import datetime
 import argon2
 from sqlalchemy import Connection, text
 
-from domain.errors import Conflict, Missing, Rejected
+from domain.errors import Conflict, Missing, Rejected, TryLater
 from domain.problems import is_storable
 from infra.rows import fetch
 from infra.sessions import end_all_of
@@ -18,6 +18,8 @@ _PASSWORD_LENGTH_MAX = 1_000
 _EMAIL_LENGTH_MAX = 320
 #: Passwords checked at once: each takes 64 MiB and a whole core for its time.
 _CHECKS = threading.Semaphore(2)
+#: How long a check waits for its turn.
+_TURN_WITHIN_S = 2.0
 
 
 def create_person(connection: Connection, email: str, password: str, name: str | None = None) -> str:
@@ -76,13 +78,20 @@ def _digest_of(password: str) -> str:
 
 
 def person_of(connection: Connection, email: str, password: str) -> str | None:
-    """The mail address of whoever signs in so; None if that is nobody. An unknown one costs as much as a wrong one."""
+    """The mail address of whoever signs in so; None if that is nobody. An unknown one costs as much as a wrong one.
+
+    Raises TryLater while too many passwords are being checked.
+    """
     address = email.strip().lower()
     asked = is_storable(address) and len(address) <= _EMAIL_LENGTH_MAX and len(password) <= _PASSWORD_LENGTH_MAX
     statement = "select password_digest from people where email = :email and disabled_at is null"
     found = fetch(connection, statement, email=address) if asked else []
-    with _CHECKS:
+    if not _CHECKS.acquire(timeout=_TURN_WITHIN_S):
+        raise TryLater("too many people are signing in")
+    try:
         fits = _fits(found[0].password_digest if found else _nobodys_digest(), password[:_PASSWORD_LENGTH_MAX])
+    finally:
+        _CHECKS.release()
     return address if found and fits else None
 
 

@@ -6,7 +6,7 @@ The cookie's value has 256 random bits and is kept as a digest only; the forms' 
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
@@ -24,9 +24,10 @@ class Session:
     """One signed-in browser."""
 
     #: What its cookie holds; never logged, never shown.
-    value: str
+    value: str = field(repr=False)
     #: A person's mail address, or a partner's member.
     who: str | Member
+    opened_at: datetime
     #: To be said once, on the next page.
     notice: str | None
 
@@ -80,7 +81,7 @@ def session_of(connection: Connection, value: str, now: datetime) -> Session | N
     found = fetch(
         connection,
         """
-        select s.notice, p.email, m.partner_key, m.member_key from sessions s
+        select s.notice, s.created_at, p.email, m.partner_key, m.member_key from sessions s
         left join people p on p.email = s.email and p.disabled_at is null
         left join member_tokens t on t.key = s.token_key and t.revoked_at is null
         left join partner_members m on m.partner_key = t.partner_key and m.member_key = t.member_key
@@ -93,7 +94,7 @@ def session_of(connection: Connection, value: str, now: datetime) -> Session | N
     if not found:
         return None
     row = found[0]
-    return Session(value, row.email or Member(row.partner_key, row.member_key), row.notice)
+    return Session(value, row.email or Member(row.partner_key, row.member_key), row.created_at, row.notice)
 
 
 def end(connection: Connection, value: str) -> None:

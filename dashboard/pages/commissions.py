@@ -48,6 +48,7 @@ def approve_seen(page: ThisPage) -> Response:
         seen = msgspec.json.decode(page.form.get("seen", ""), type=dict[str, int])
     except msgspec.DecodeError:
         raise Rejected("is not what the page has sent; open it again", "seen") from None
+    page.confirm()
     if len(seen) > LIMIT_MAX:
         raise Rejected(f"names more than {LIMIT_MAX} commissions", "seen")
     moved = approve(page.connection, seen)

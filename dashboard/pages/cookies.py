@@ -20,6 +20,11 @@ class Side(StrEnum):
     MANAGER = "manager"
     PARTNER = "partner"
 
+    @classmethod
+    def at(cls, path: str) -> "Side":
+        """Whose page is at this path."""
+        return cls.PARTNER if path == "/partner" or path.startswith("/partner/") else cls.MANAGER
+
     @property
     def home(self) -> str:
         """Their first page; everything of theirs is below it."""

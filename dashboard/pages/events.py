@@ -78,6 +78,8 @@ def act(page: ThisPage, act: Annotated[str, Path(pattern="^(replay|try|ignore)$"
     done = []
 
     def do() -> None:
+        if act != "try":
+            page.confirm()
         if act == "ignore":
             done.append(dead_letters.ignore(page, page.body(dead_letters.Ignore, given)).data)
             return

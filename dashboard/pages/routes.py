@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -29,6 +29,7 @@ from dashboard.visits import BoundedRequest, Handler, Rooms, TooManyRequests, Vi
 from domain.errors import Rejected
 from domain.problems import is_storable
 from infra.access import Member
+from infra.people import person_of
 from infra.sessions import Session, proves, session_of, set_notice
 from infra.unit_of_work import unit_of_work_on
 
@@ -40,6 +41,9 @@ _FIELDS_MAX = 200
 ITEMS_SHOWN = 50
 #: The name under which a form brings its token.
 TOKEN = "form_token"  # noqa: S105 - a name
+PASSWORD = "password"  # noqa: S105 - a name
+#: For so long after signing in, many things at once are done without asking for the password again.
+_SURE_FOR = timedelta(minutes=30)
 
 _ENDED_MESSAGE = "this form is not from your browser's session, or too old; go back, reload the page and try again"
 
@@ -99,6 +103,24 @@ class PageVisit(Visit):
         except (Rejected, RequestValidationError) as error:
             return mistakes_of(self.request, error)
         return None
+
+    @property
+    def must_confirm(self) -> bool:
+        """Whether what touches many things at once needs the password again."""
+        return self.now - self.session.opened_at > _SURE_FOR
+
+    def confirm(self) -> None:
+        """Make sure that it is still the person who signed in. Raises Rejected."""
+        if not self.must_confirm:
+            return
+        limits, who = self.request.app.state.rooms.limits, str(self.session.who)
+        address = self.request.client.host if self.request.client else ""
+        if (wait_s := limits.wait_of_sign_in(address, who)) is not None:
+            raise TooManyRequests(wait_s)
+        if person_of(self.connection, who, self.form.get(PASSWORD, "")) is None:
+            raise Rejected(
+                "is needed again, your own: you signed in a while ago, and this touches many things", PASSWORD
+            )
 
     def body(self, model: type[Model], given: Mapping[str, object]) -> Model:
         """A body of the API. Raises RequestValidationError with every mistake."""
@@ -221,7 +243,12 @@ async def form_of(request: BoundedRequest) -> dict[str, str]:
         raise HTTPException(400, "the form holds bytes that are no text, or too many fields") from None
     if not all(is_storable(name) and is_storable(value) for name, value in fields):
         raise HTTPException(400, "the form holds characters that nothing here is called by")
-    return {name: value.replace("\r\n", "\n").strip() for name, value in fields if value.strip()}
+    return {name: _tidied(name, value) for name, value in fields if value.strip()}
+
+
+def _tidied(name: str, value: str) -> str:
+    """Without the spaces around it, but for a password, of which they are a part."""
+    return value if name == PASSWORD else value.replace("\r\n", "\n").strip()
 
 
 async def answer_page(
@@ -249,9 +276,16 @@ def problem_page(request: Request, side: Side, error: Exception) -> Response:
     if "location" in kept:
         return Response(status_code=refusal.status_code, headers={**HEADERS, **kept})
     templates: Templates = request.app.state.templates
+    page = request.scope["state"].get("visit")
+    mistakes = mistakes_of(request, error)
     return templates.answer(
-        "problem.html", refusal.status_code, kept, side=side, mistakes=mistakes_of(request, error), page=None
+        "problem.html", refusal.status_code, kept, side=side, mistakes=mistakes, page=page, notice=None
     )
+
+
+def failure_page(templates: Templates, side: Side, message: str) -> Response:
+    """A fault of ours, as a page."""
+    return templates.answer("problem.html", 500, side=side, mistakes=Mistakes(500, message, []), page=None)
 
 
 def paged(filters: Model) -> Model:

@@ -79,7 +79,7 @@ class _DoorRoute(APIRoute):
         answer = super().get_route_handler()
 
         async def door(request: Request) -> Response:
-            side = Side.PARTNER if request.scope["path"].startswith("/partner") else Side.MANAGER
+            side = Side.at(request.scope["path"])
 
             async def arrive(bounded: BoundedRequest) -> Response:
                 form = await form_of(bounded)

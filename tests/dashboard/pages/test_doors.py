@@ -150,6 +150,26 @@ def test_nothing_of_a_person_is_logged(grace_in: Browser, dashboard: DashboardPr
     assert '"actor": "person:' in log or '"actor":"person:' in log
 
 
+def test_spaces_are_a_part_of_a_password(stranger: Browser, stage: Stage) -> None:
+    """What a person chose at the command line opens the page, spaces at its ends included."""
+    with unit_of_work_on(stage.engine) as connection:
+        create_person(connection, EMAIL, "  spaces at both ends ")
+    _try(stranger, EMAIL, "spaces at both ends")
+    assert "Sign out" in _try(stranger, EMAIL, "  spaces at both ends ", 200).text
+
+
+def test_a_fault_is_a_page_without_detail(grace_in: Browser, stage: Stage) -> None:
+    """What goes wrong in the program is told as a number to look for in the log, and as nothing else."""
+    stage.tamper("alter table checks rename column breaches to other_breaches")
+    stage.tamper("insert into checks (started_at, finished_at, room) values (now(), now(), 'inbox')")
+    try:
+        sheet = grace_in.get("/", 500)
+    finally:
+        stage.tamper("alter table checks rename column other_breaches to breaches")
+    assert f"written down as request {sheet.answer.headers['x-request-id']}" in sheet.text
+    assert "breaches" not in sheet.html
+
+
 def test_sessions_are_kept_as_digests_and_cleared_away(grace_in: Browser, stage: Stage) -> None:
     """The table holds nothing that opens anything, and a session that is over is gone at the next sign-in."""
     value = dict(grace_in.client.cookies)["attribution-manager-manager"]

@@ -1,6 +1,7 @@
 """Buttons on commissions change the ledger as the API does, or say why they did not."""
 
 from tests.dashboard.pages.browser import Browser
+from tests.dashboard.pages.conftest import PASSWORD
 from tests.stage import Stage
 
 
@@ -87,3 +88,15 @@ def test_another_amount_than_was_shown_is_not_approved(grace: Browser, told: Sta
     seen = f'{{"{_commission(told)}": 1}}'
     grace.send("/commissions/approve", {"form_token": token, "seen": seen})
     assert _states(told)[1980] == "pending"
+
+
+def test_many_at_once_need_the_password_again_after_a_while(grace: Browser, told: Stage) -> None:
+    """Half an hour after signing in a page asks for the password; without it, or with another, nothing is done."""
+    told.tamper("update sessions set created_at = created_at - interval '31 minutes'")
+    ask = grace.get("/commissions/approve")
+    for typed in ({}, {"password": "not this one"}):
+        refused = grace.press(ask, "Approve these 2", 400, **typed)
+        assert "password" in refused.text
+    assert _states(told) == {1980: "pending", 490: "pending"}
+    assert "2 approved" in grace.press(ask, "Approve these 2", password=PASSWORD).text
+    assert _states(told) == {1980: "approved", 490: "approved"}
