@@ -21,7 +21,7 @@ def find(page: ThisPage, filters: Annotated[product_book.Filters, Query()]) -> R
 @router.post("/product-book")
 def create(page: ThisPage) -> Response:
     """Add an entry."""
-    given = {**_given(page), "archived": False}
+    given = {name: value for name, value in _given(page).items() if value or name == "name"}
     made: list[Any] = []
     mistakes = page.attempt(lambda: made.append(product_book.create(page, page.body(product_book.NewEntry, given))))
     if mistakes is not None:

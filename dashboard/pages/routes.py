@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Depends
 from fastapi.concurrency import contextmanager_in_threadpool
@@ -133,7 +133,9 @@ class PageVisit(Visit):
         """This page's address with some of its query changed; None takes a part out."""
         kept = {**dict(parse_qsl(self.request.scope["query_string"].decode("latin-1"))), **changes}
         query = urlencode({name: str(value) for name, value in kept.items() if value is not None})
-        return f"{quote(self.request.scope['path'])}{'?' if query else ''}{query}"
+        # As it was sent: a key with slashes and dots, written out, would be another path.
+        path = self.request.scope["raw_path"].decode("latin-1").partition("?")[0]
+        return f"{path}{'?' if query else ''}{query}"
 
     @property
     def signed_in_as(self) -> str:

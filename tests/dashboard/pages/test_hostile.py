@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import pytest
 from sqlalchemy import text
@@ -145,6 +145,16 @@ def test_hostile_texts_are_shown_as_text_on_every_page(grace: Browser, town: Sta
     }
     assert _harmless(sheets) > 15
     assert any(path.endswith("/body") for path in sheets)
+
+
+def test_a_form_leads_back_to_the_thing_it_was_for(grace: Browser, town: Stage) -> None:
+    """Also where its key could be taken for another path, and with the hostile text typed anew."""
+    own = "/customers/" + str(town.ask("select key from customers where customer_key = :key", key=KEY)[0][0])
+    for path, back in ((f"/customers/{quote(KEY, safe='')}", own), (f"/partners/{quote(KEY, safe='')}",) * 2):
+        sheet = grace.press(grace.get(path), "Save", name=f"{EVIL} again")
+        assert unquote(sheet.answer.url.raw_path.decode()) == unquote(back)
+        assert f"{EVIL} again" in sheet.text
+    assert _harmless({path: sheet}) == 1
 
 
 def test_the_partners_pages_take_it_as_well(member: Browser) -> None:

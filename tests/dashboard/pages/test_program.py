@@ -82,6 +82,20 @@ def test_an_unlinked_customer_is_shown_and_a_linked_one_given_to_a_partner(grace
     assert partners == ["Partner", "ada", "eve"]
     refused = grace.press(sheet, "Save", 400, country="Germany")
     assert "country" in refused.text
+    emptied = grace.press(sheet, "Save", 400, partner_key="")
+    assert next(found for _, found in emptied.tags if found.get("aria-invalid"))["name"] == "partner_key"
+    assert [row[1] for row in grace.get("/customers/acme").cells if len(row) == 3] == partners
+
+
+def test_describing_what_was_sold_keeps_the_ids_it_has(grace: Browser, told: Stage) -> None:
+    """Adding a product that an entry without a description is there for describes that one, its further ids kept."""
+    told.tamper("update product_book set needs_review = true where external_key = 'prod_gigakick_inbox'")
+    told.tamper(
+        "insert into product_book_aliases (alias, key) select 'price_9', key from product_book where needs_review"
+    )
+    grace.press(grace.get("/product-book"), "Add", name="Shared Inbox", external_key="prod_gigakick_inbox")
+    kept = "select a.alias, b.needs_review from product_book b join product_book_aliases a using (key)"
+    assert told.ask(kept) == [("price_9", False)]
 
 
 def test_a_trigger_is_written_tried_and_saved(grace: Browser, told: Stage) -> None:
