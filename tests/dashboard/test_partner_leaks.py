@@ -4,6 +4,7 @@ The other partner's every field holds a canary, or a number found nowhere else.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,8 @@ import pytest
 import redis
 from sqlalchemy import event
 
+from domain import ids
+from domain.windows import epoch_ms
 from infra.access import create_member_token
 from infra.partner_sight import Sight
 from infra.program import ProgramReader
@@ -23,13 +26,20 @@ CANARY = "zqcanary"
 BOB = f"{CANARY}-bob"
 #: What bob's product costs, and what he earns on it.
 PRICE, EARNED = 432_100, 43_210
+#: How the keys begin of what is ada's.
+OWN = ("cus_1", "cus_2", "cus_3", "sub_1", "sub_2", "sub_3", "stripe:in_1", "stripe:in_2")
 INBOX = {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]}
 ABSENT = "nothing-of-this-key"
+#: What somebody who looks for more than is theirs would ask for.
+ASKED_FOR = ("partner_key", "customer_key", "member_key", "trigger_key", "provider", "q", "include", "expand", "all")
 
 
 @pytest.fixture
 def town(api: Api, stage: Stage) -> Stage:
-    """ada has acme and sold it the Inbox; bob sold acme Live Chat, and has a customer of his own."""
+    """ada has acme and beta, and sold each the Inbox; bob sold acme Live Chat, and has a customer of his own.
+
+    Nobody has shared, which bought of ada, of bob and of nobody. What beta paid is older than acme's and told later.
+    """
     for partner, name in (("ada", "Ada"), (BOB, f"{CANARY} GmbH")):
         mark = "plain" if partner == "ada" else CANARY
         api.post(
@@ -51,7 +61,11 @@ def town(api: Api, stage: Stage) -> Stage:
     stage.trigger(f"trg_{CANARY}", "10", name=f"{CANARY} trigger", rules=_any(), offer=everybody)
     group = {"all": [_any(), {"field": "partner.group", "op": "is_any_of", "value": [CANARY]}]}
     stage.trigger("trg_group", "1", rules=group, offer={"description": f"{CANARY} offer"})
+    quiet = {"all": [INBOX, {"field": "partner.group", "op": "is_any_of", "value": ["plain"]}]}
+    stage.trigger(f"trg_{CANARY}_quiet", "2", name=f"{CANARY} without an offer", rules=quiet)
+    stage.product("Surveys", "prod_surveys")
     stage.play(_history())
+    stage.play([*_of_beta(), *_of_shared()])
     return stage
 
 
@@ -82,6 +96,32 @@ def _history() -> list[dict[str, Any]]:
     ]
 
 
+def _of_beta() -> list[dict[str, Any]]:
+    earlier = stripe.EXAMPLE_AT - timedelta(hours=2)
+    return [
+        stripe.customer("cus_2", customer_key="beta", partner_key="ada", name="Beta", at=LONG_AGO + timedelta(days=9)),
+        stripe.subscription("sub_2", customer="cus_2", items=[item("prod_inbox", amount=9900)], at=earlier),
+        stripe.invoice_paid(
+            "in_2", customer="cus_2", subscription="sub_2", lines=[line("prod_inbox", 19_900)], paid_at=earlier
+        ),
+    ]
+
+
+def _of_shared() -> list[dict[str, Any]]:
+    sold = {
+        "sub_3": ({"partner_key": "ada"}, "prod_inbox", 9900),
+        f"sub_3_{CANARY}": ({"partner_key": BOB}, "prod_chat", PRICE),
+        f"sub_3_{CANARY}_nobody": ({}, "prod_surveys", PRICE),
+    }
+    return [
+        stripe.customer("cus_3", customer_key="shared", name="Shared", at=LONG_AGO),
+        *(
+            stripe.subscription(key, customer="cus_3", metadata=metadata, items=[item(product, amount=price)])
+            for key, (metadata, product, price) in sold.items()
+        ),
+    ]
+
+
 @pytest.fixture
 def ada(dashboard: DashboardProcess, town: Stage) -> Iterator[Api]:
     """A member of ada's."""
@@ -106,8 +146,9 @@ def _foreign_keys(town: Stage) -> list[str]:
     """Every key of something that is bob's, or that only managers know."""
     rows = town.ask("""
         select key from commissions where partner_key <> 'ada'
-        union select key from customers where customer_key <> 'acme'
-        union select customer_key from customers where customer_key <> 'acme' union select key from triggers
+        union select key from customers where customer_key not in ('acme', 'beta', 'shared')
+        union select customer_key from customers where customer_key not in ('acme', 'beta', 'shared')
+        union select key from triggers
         union select provider_customer_key from provider_customers union select subscription_key from products
         union select key from transactions union select partner_key from partners where partner_key <> 'ada'
         order by 1
@@ -124,8 +165,8 @@ def _paths(api: Api) -> dict[str, list[str]]:
 def _walk(ada: Api, town: Stage) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every partner route with every key and cursor there is, foreign and absent ones as well as ada's own."""
     own = [row[0] for row in town.ask("select key from commissions where partner_key = 'ada' order by 1")]
-    own += [row[0] for row in town.ask("select key from customers where customer_key = 'acme'")]
-    keys = [*_foreign_keys(town), *own, "acme", ABSENT]
+    own += [row[0] for row in town.ask("select key from customers where customer_key in ('acme', 'beta', 'shared')")]
+    keys = [*_foreign_keys(town), *own, "acme", "shared", ABSENT]
     for path in sorted(path for path in _paths(ada) if path.startswith("/partner/")):
         if "{key}" in path:
             yield from ((path.replace("{key}", key), {}) for key in keys)
@@ -133,6 +174,7 @@ def _walk(ada: Api, town: Stage) -> Iterator[tuple[str, dict[str, Any]]]:
         yield path, {}
         for options in ({"limit": 1}, {"limit": 250}, {"order_by": "created_at"}, {"reward_status": "pending"}):
             yield path, options
+        yield from ((path, {name: value}) for name in ASKED_FOR for value in (BOB, "true"))
         for key in keys:
             yield path, {"starting_after": key}
             yield path, {"ending_before": key, "limit": 1}
@@ -149,7 +191,7 @@ def _asked(caller: Api, path: str, query: dict[str, Any]) -> tuple[int, str, str
 def test_nothing_of_another_partner_shows_anywhere(ada: Api, town: Stage) -> None:
     """No canary, no key, no amount of bob's is in any status, body or header, whatever is asked for."""
     secrets = {CANARY, str(PRICE), str(EARNED), "4321.00", "4,321"}
-    secrets |= {key for key in _foreign_keys(town) if not key.startswith(("cus_1", "sub_1", "stripe:in_1"))}
+    secrets |= {key for key in _foreign_keys(town) if not key.startswith(OWN)}
     statuses = set()
     for path, query in _walk(ada, town):
         status, body, headers = _asked(ada, path, query)
@@ -185,12 +227,19 @@ def test_the_same_statements_run_for_anothers_customer_and_for_none(town: Stage)
 
 
 def test_a_view_stays_the_same_whatever_the_other_side_does(ada: Api, api: Api, town: Stage) -> None:
-    """Not a byte of ada's answers moves when bob is renamed, regrouped, repriced, declined, and gains customers."""
+    """Not a byte of ada's answers moves when bob is renamed, regrouped, repriced, declined, and gains customers.
+
+    Nor when what he sold becomes a third partner's, and what nobody sold becomes his.
+    """
     walk = [(path, query) for path, query in _walk(ada, town) if CANARY not in str((path, query))]
     before = [_asked(ada, path, query) for path, query in walk]
     api.patch(f"/partnerships/{BOB}", {"name": "Robert", "group": "other", "tags": []})
     for reward in api.get("/rewards", partner_key=BOB)["items"]:
         api.patch(f"/rewards/{reward['key']}", {"reward_status": "declined", "decline_reason": CANARY})
+    api.post("/partnerships", {"partner_key": "aaron", "name": "Aaron"})
+    for key, partner in ((f"sub_3_{CANARY}", "aaron"), (f"sub_3_{CANARY}_nobody", BOB)):
+        api.patch(f"/products/{key}", {"partner_key": partner})
+    town.drainer.run()
     town.play(
         [
             stripe.subscription(
@@ -200,7 +249,7 @@ def test_a_view_stays_the_same_whatever_the_other_side_does(ada: Api, api: Api, 
                 items=[item("prod_chat", amount=5)],
                 event_key="evt_repriced",
             ),
-            stripe.customer("cus_3", customer_key="third", partner_key=BOB),
+            stripe.customer("cus_4", customer_key="third", partner_key=BOB),
             stripe.invoice_paid(
                 "in_7", customer="cus_1", subscription=f"sub_{CANARY}", lines=[line("prod_chat", PRICE)]
             ),
@@ -213,21 +262,29 @@ def test_a_partner_sees_what_is_theirs(ada: Api, bob: Api, town: Stage) -> None:
     """The offers, commission and customer that are ada's, and every product of acme's; bob sees his own side of it."""
     assert [offer["description"] for offer in ada.get("/partner/offers")["items"]] == ["10 % of everything"]
     assert len(bob.get("/partner/offers")["items"]) == 2
-    (reward,) = ada.get("/partner/rewards")["items"]
-    assert (reward["amount"], reward["product"], reward["customer_key"]) == (990, "Inbox", "acme")
+    rewards = ada.get("/partner/rewards")["items"]
+    assert sorted((each["amount"], each["product"], each["customer_key"]) for each in rewards) == [
+        *((198, "Inbox", "acme"), (398, "Inbox", "beta"), (990, "Inbox", "acme"), (1990, "Inbox", "beta"))
+    ]
+    reward = rewards[0]
     assert set(reward) == {
         *("key", "amount", "currency", "reward_status", "decline_reason", "arithmetic", "offer", "customer_key"),
         *("product", "member_key", "earned_at", "due_at", "adjusts"),
     }
-    (customer,) = ada.get("/partner/customers")["items"]
-    assert (customer["customer_key"], customer["name"]) == ("acme", "Acme")
+    customers = {each["customer_key"]: each for each in ada.get("/partner/customers")["items"]}
+    assert {key: each["name"] for key, each in customers.items()} == {
+        "acme": "Acme",
+        "beta": "Beta",
+        "shared": "Shared",
+    }
+    customer = customers["acme"]
     for key in ("acme", customer["key"]):
         products = {each["product"]: each for each in ada.get(f"/partner/customers/{key}/products")["items"]}
         assert set(products) == {"Inbox", "Live Chat"}
         assert set(products["Live Chat"]) == {"product", "status", "purchased_on"}
         assert (products["Inbox"]["amount"], products["Inbox"]["partner_key"]) == (9900, "ada")
     theirs = bob.get("/partner/customers")["items"]
-    assert {each["customer_key"] for each in theirs} == {"acme", f"{CANARY}-corp"}
+    assert {each["customer_key"] for each in theirs} == {"acme", "shared", f"{CANARY}-corp"}
     mirrored = {each["product"]: each for each in bob.get("/partner/customers/acme/products")["items"]}
     assert (mirrored["Live Chat"]["amount"], set(mirrored["Inbox"])) == (
         PRICE,
@@ -235,11 +292,52 @@ def test_a_partner_sees_what_is_theirs(ada: Api, bob: Api, town: Stage) -> None:
     )
 
 
+def test_order_is_that_of_what_is_their_own(ada: Api, town: Stage) -> None:
+    """Commissions by when they were earned, whenever they were told of; customers by ada's own first claim."""
+    rewards = ada.get("/partner/rewards")["items"]
+    assert [each["customer_key"] for each in rewards] == ["acme", "acme", "beta", "beta"]
+    assert [each["earned_at"] for each in rewards] == sorted((each["earned_at"] for each in rewards), reverse=True)
+    customers = ada.get("/partner/customers")["items"]
+    assert [each["customer_key"] for each in customers] == ["shared", "beta", "acme"]
+    claimed = town.ask(
+        "select coalesce(effective_from, learnt_at) from claims where partner_key = 'ada' order by 1 desc"
+    )
+    assert [each["since"] for each in customers] == [epoch_ms(at) for (at,) in claimed]
+
+
+def test_what_others_sold_and_what_nobody_sold_read_alike(ada: Api, town: Stage) -> None:
+    """The same three columns, and not one of them empty for the one and not for the other."""
+    rows = {each["product"]: each for each in ada.get("/partner/customers/shared/products")["items"]}
+    others, nobody_s = rows["Live Chat"], rows["Surveys"]
+    assert {**others, "product": "Surveys"} == nobody_s
+    assert set(others) == {"product", "status", "purchased_on"}
+    assert len(others["purchased_on"]) == len("2026-04-01")
+    assert rows["Inbox"]["amount"] == 9900
+
+
+def test_what_became_anothers_from_the_beginning_is_gone(ada: Api, api: Api, town: Stage) -> None:
+    """Of a customer who turns out to have been bob's all along nothing is left, not even that it was taken back."""
+    walk = [(path, query) for path, query in _walk(ada, town) if path != "/partner/offers"]
+    api.patch("/customers/beta", {"partner_key": BOB, "attributed_at": epoch_ms(LONG_AGO - timedelta(days=60))})
+    town.drainer.run()
+    key = ids.customer_key("beta")
+    moved = town.ask(
+        "select partner_key, sum(amount_minor)::int from commissions where customer = :key group by 1", key=key
+    )
+    assert dict(moved) == {"ada": 0, BOB: 2189}
+    for path, query in walk:
+        _, body, _ = _asked(ada, path, query)
+        assert "beta" not in body.lower(), (path, query)
+    assert _asked(ada, "/partner/customers/beta/products", {}) == _asked(
+        ada, f"/partner/customers/{ABSENT}/products", {}
+    )
+
+
 def test_customers_are_paged_by_what_is_their_partners_own(bob: Api, town: Stage) -> None:
     """Pages of one, forwards and back, join up to the whole list."""
     town.play([stripe.customer(f"cus_{n}", customer_key=f"more-{n}", partner_key=BOB) for n in range(10, 13)])
     whole = [each["key"] for each in bob.get("/partner/customers", limit=250)["items"]]
-    assert len(whole) == 5
+    assert len(whole) == 6
     walked: list[str] = []
     page = bob.get("/partner/customers", limit=2)
     while True:
@@ -270,7 +368,7 @@ def test_credentials_of_one_side_open_nothing_of_the_other(
 
 def test_a_decline_reason_is_what_its_partner_reads(ada: Api, api: Api, town: Stage) -> None:
     """It and the state are shown to whose commission it is."""
-    (reward,) = ada.get("/partner/rewards")["items"]
+    reward = next(each for each in ada.get("/partner/rewards")["items"] if each["amount"] == 990)
     api.patch(f"/rewards/{reward['key']}", {"reward_status": "declined", "decline_reason": "Your own company"})
     (declined,) = ada.get("/partner/rewards", reward_status="declined")["items"]
     assert (declined["decline_reason"], declined["amount"]) == ("Your own company", 990)
