@@ -289,7 +289,7 @@ def _read_drip(value: object, problems: Problems) -> Drip | None:
         return None
     _refuse_unknown(value, "action.drip", _DRIPS, problems)
     occurrences = _read_count(value.get("occurrences"), "action.drip.occurrences", _OCCURRENCES_MAX, problems)
-    delay = parse_span(value.get("delay") or {"days": 0}, "action.drip.delay", problems)
+    delay = Span() if value.get("delay") is None else parse_span(value["delay"], "action.drip.delay", problems)
     once = occurrences == 1 and value.get("cycle") is None
     cycle = Span() if once else parse_span(value.get("cycle"), "action.drip.cycle", problems, least=1)
     stop_on_churn = value.get("stop_on_churn")

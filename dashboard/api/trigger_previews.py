@@ -14,7 +14,8 @@ from dashboard.answers import Answer, answered
 from dashboard.api.triggers import DOCUMENT_EXAMPLE, DOCUMENT_PROPERTIES, TriggerNotice
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.errors import Rejected, TryLater
-from domain.problems import Problems
+from domain.problems import Problems, RejectedDocument
+from domain.triggers import parse_trigger
 from domain.windows import parse_moment
 from infra.previews import document, preview
 from infra.unit_of_work import unit_of_work_on
@@ -139,6 +140,7 @@ def _previewed(visit: Visit, body: dict[str, Any], abandoned: threading.Event) -
     replaces = period.get("replaces")
     if replaces is not None and not isinstance(replaces, str):
         problems.add("replaces", "must be the key of a trigger")
+    _note_mistakes(trigger, "trigger." if "trigger" in body else "", problems)
     problems.raise_any()
 
     def look_up(done: int, total: int) -> None:
@@ -152,6 +154,17 @@ def _previewed(visit: Visit, body: dict[str, Any], abandoned: threading.Event) -
     except NoConnectionFree:
         raise TryLater("other previews are running") from None
     return ShownPreview(**document(found))
+
+
+def _note_mistakes(trigger: Any, path: str, problems: Problems) -> None:
+    """What is wrong with the draft, beside what is wrong with the period."""
+    try:
+        parse_trigger(trigger)
+    except RejectedDocument as error:
+        for each in error.problems:
+            problems.add(f"{path}{each.field}", each.message)
+    except Rejected as error:
+        problems.add("trigger", str(error))
 
 
 def _apart(body: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

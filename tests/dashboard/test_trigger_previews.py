@@ -62,6 +62,16 @@ def test_a_mistake_is_named(api: Api, change: dict[str, Any], field: str) -> Non
     assert [each["field"] for each in refusal["errors"]] == [field]
 
 
+def test_all_mistakes_of_draft_and_period_come_at_once(api: Api) -> None:
+    """Each at its path, also where the draft stands beside the period as `trigger`."""
+    wrong = {**MORE, "rules": {"all": [{"field": "product.nam", "op": "is_set"}]}, "action": {"type": "gift"}}
+    for document, path in (({**wrong, "from": "yesterday"}, ""), ({"trigger": wrong, "from": "yesterday"}, "trigger.")):
+        refusal = api.post("/triggers/preview", document, 400)
+        expected = ["from", f"{path}action.type", f"{path}rules.all[0].field"]
+        assert [each["field"] for each in refusal["errors"]] == expected
+    assert api.post("/triggers/preview", {"trigger": 5}, 400)["errors"][0]["field"] == "trigger"
+
+
 def test_a_preview_ends_when_the_caller_goes_away(api: Api, played: Stage, dashboard: DashboardProcess) -> None:
     """Left while it waits for the database, it gives up at the next portion instead of judging for nobody."""
     with played.engine.begin() as holder:

@@ -138,6 +138,8 @@ MISTAKE_TABLE = """
 {"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 2}}} action.drip.cycle such as {"days": 30}
 {"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 2, "cycle": {"months": 0}}}} action.drip.cycle must be from 1 months
 {"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 1, "delay": "soon"}}} action.drip.delay such as {"days": 30}
+{"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 1, "delay": {}}}} action.drip.delay such as {"days": 30}
+{"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 1, "delay": ""}}} action.drip.delay such as {"days": 30}
 {"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 1, "stop_on_churn": "yes"}}} action.drip.stop_on_churn must be true or false
 {"action": {"type": "percent", "percent": "10", "drip": {"occurrences": 1, "cycl": 1}}} action.drip.cycl unknown field; action.drip has delay
 {"action": {"type": "percent", "percent": "10", "limit": {}}} action.limit one or more of per_customer, months or amount_max
