@@ -75,6 +75,20 @@ def test_a_line_says_why_it_has_no_product_and_what_is_nearly_right(
     assert line.reason == reason
 
 
+def test_a_line_without_product_says_what_was_found_of_it_and_nothing_else() -> None:
+    """What is known of a posted line goes before what can be guessed; it has neither name nor status to show."""
+    told = {"a line": "several products are on it", "another": "no"}
+    (line,) = explain("stripe:in_1", file_of("Sub_1", None), PROGRAM, {"Sub_1": ["sub_1"]}, told).lines
+    assert (line.product_name, line.product_status, line.reason) == (None, None, "several products are on it")
+    (line,) = explain("stripe:in_1", file_of("sub_1", "prod_inbox"), PROGRAM, {}, told).lines
+    assert (line.product_name, line.reason) == ("Inbox", None)
+    (verdict,) = explain("stripe:in_1", file_of("sub_1", None), PROGRAM).verdicts
+    assert (verdict.line_key, verdict.fired, verdict.trace and verdict.trace.note) == (
+        *("a line", False),
+        "the line names no product",
+    )
+
+
 def test_a_subscription_seen_itself_is_no_near_miss_of_another() -> None:
     """Two subscriptions whose ids differ in capitals and which both exist are simply two."""
     known = (ProductVersion(NOON, ProductStatus.ACTIVE, provider_status="active"),)

@@ -194,6 +194,31 @@ def test_a_draft_is_judged_as_if_it_had_been_there(row: str) -> None:
         assert shown == ([] if expected == "nothing" else [expected])
 
 
+@pytest.mark.parametrize(
+    ("between", "earned"),
+    [
+        ("in_5 of cus_1 paid -20.00 USD Mail on sub_1", 1000),
+        ("in_5 of cus_1 paid 0.00 USD Mail on sub_1 + 5.00 USD nothing", 1000),
+        ("in_5 of cus_1 paid -20.00 USD Mail on sub_1 + 5.00 USD nothing", 1000),
+    ],
+)
+@pytest.mark.parametrize("portion", [1, 7])
+def test_every_credit_of_a_charge_is_judged_where_the_charge_stood(between: str, earned: int, portion: int) -> None:
+    """A charge that the draft's limit left unpaid takes nothing back, however many credits and empty lines follow."""
+    further = f"on 2026-02-25 stripe {between}\non 2026-02-26 stripe in_6 of cus_1 paid -10.00 USD Mail on sub_1\n"
+    table = YEAR.replace("on 2026-03-10   stripe    in_4", further + "on 2026-03-10   stripe    in_4")
+    draft = trigger_document("draft", "10 percent", "of Inbox", ["once per customer"])
+    preview = previewed(stage_of(table), "draft", draft, portion=portion)
+    assert summed(preview, "draft_minor") == {("ada", "usd"): earned}
+
+
+def test_a_charge_of_a_cent_is_one() -> None:
+    """The smallest charge there is stands where it stood, like any other, when it is credited."""
+    table = YEAR.replace("in_2 of cus_1 paid 100.00", "in_2 of cus_1 paid 0.01").replace("paid -50.00", "paid -0.01")
+    draft = trigger_document("draft", "100 percent", "of Inbox", ["once per customer"])
+    assert summed(previewed(stage_of(table), "draft", draft), "draft_minor") == {("ada", "usd"): 10_000}
+
+
 def test_what_was_declined_is_not_booked_and_a_draft_is_counted_by_its_payments() -> None:
     """A commission that a person declined stands beside nothing; two payments are two."""
     stage = stage_of(YEAR + "on 2026-03-11   people    decline old because it is the partner's own\n")
