@@ -16,7 +16,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --genera
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 ARGS ?=
 
-.PHONY: help setup environment demo test chaos mutate lock clean
+.PHONY: help setup environment demo test bench chaos mutate lock clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ test: setup ## every check: format, lint, types, import rules, tests; ARGS go to
 
 chaos: setup ## break the program under load and judge it; ARGS="--minutes 1 --seed 7", or ARGS="--matrix 20" to kill at named lines
 	exec $(BIN)/python -m tests.chaos $(ARGS)
+
+bench: setup ## what the program manages in a second, beside what it is to manage; ARGS="--quick --json FILE"; a few minutes
+	exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
 mutate: setup ## how many faults put into domain/ the tests find; ARGS="domain.money*" looks at one module; most of an hour
 	[ -x $(MUTATION)/bin/mutmut ] || { $(BIN)/python -m venv $(MUTATION) && \

@@ -1,1 +1,1 @@
-"""Measuring scripts: run by hand, never by pytest. Each prints how it measured."""
+"""Measuring: `make bench`, or one script by hand; never by pytest. Each says how it measured."""

@@ -3,11 +3,11 @@ and partner's group; its customers pay for two products each. And a past for it,
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import EXAMPLE_AT, item, line
@@ -37,8 +37,11 @@ _NAMES = {
 }
 
 
-def open_shop(stage: Stage, triggers: int = TRIGGERS) -> None:
-    """Catalogue, partners and triggers: one on each product fires, the others ask for a group that nobody is in."""
+def open_shop(stage: Stage, triggers: int = TRIGGERS, elsewhere: int = 0) -> None:
+    """Catalogue, partners and triggers: one on each product fires, the others ask for a group that nobody is in.
+
+    `elsewhere` so many more, each on a product of its own that nobody buys.
+    """
     for name in PRODUCTS:
         stage.product(name, product_key(name))
     for number in range(PARTNERS):
@@ -48,6 +51,9 @@ def open_shop(stage: Stage, triggers: int = TRIGGERS) -> None:
         if number >= len(PRODUCTS):
             rules["all"].append({"field": "partner.group", "op": "is_any_of", "value": [f"group-{number}"]})
         stage.trigger(f"trigger-{number}", "10", rules=rules)
+    for number in range(elsewhere):
+        other = {"field": "product.name", "op": "is_any_of", "value": [f"Product {number}"]}
+        stage.trigger(f"elsewhere-{number}", "10", rules=other)
 
 
 def product_key(name: str) -> str:
@@ -92,17 +98,42 @@ def copy_past(engine: Engine, times: int) -> None:
     """Everything that was recorded and booked, `times` more, of other customers; the copies are not told to anybody."""
     with engine.begin() as connection:
         for table, names in _NAMES.items():
-            connection.execute(text(f"alter table {table} disable trigger user"))
-            columns = connection.scalars(
-                text("select column_name from information_schema.columns where table_name = :t order by 1"),
-                {"t": table},
-            ).all()
-            listed = ", ".join(f'"{name}"' for name in columns)
-            copied = ", ".join(f"o.{name} || '~' || n" if name in names else f'o."{name}"' for name in columns)
-            copy = (
-                f"insert into {table} ({listed}) select {copied} from {table} o cross join generate_series(1, :times) n"
-            )
-            connection.execute(text(copy), {"times": times})
-            connection.execute(text(f"alter table {table} enable trigger user"))
+            _copy(connection, table, {name: f"o.{name} || '~' || n" for name in names}, times)
+    _vacuum(engine)
+
+
+def lengthen_past(engine: Engine, customer: int, times: int) -> None:
+    """One customer's first payment with all that follows from it, `times` more, each an hour before the other."""
+    of_customer = f"where provider_customer_key = 'cus_{customer}' order by occurred_at, key limit 1"
+    earlier = {"occurred_at": "o.occurred_at - n * interval '1 hour'"}
+    with engine.begin() as connection:
+        key = str(connection.scalar(text(f"select key from transactions {of_customer}")))
+        for table, named, moved in (
+            ("transactions", ("key",), earlier),
+            ("transaction_lines", ("transaction_key",), earlier),
+            ("standings", ("transaction_key",), {}),
+            ("commissions", ("key", "occasion_key", "transaction_key"), {}),
+        ):
+            of_it = "key" if table == "transactions" else "transaction_key"
+            changed = {name: f"o.{name} || '~~' || n" for name in named} | moved
+            _copy(connection, table, changed, times, f"where o.{of_it} = '{key}'")
+        of_it = f"where o.commission_key in (select key from commissions where transaction_key = '{key}')"
+        _copy(connection, "commission_entries", {"commission_key": "o.commission_key || '~~' || n"}, times, of_it)
+    _vacuum(engine)
+
+
+def _copy(connection: Connection, table: str, changed: Mapping[str, str], times: int, where: str = "") -> None:
+    connection.execute(text(f"alter table {table} disable trigger user"))
+    columns = connection.scalars(
+        text("select column_name from information_schema.columns where table_name = :t order by 1"), {"t": table}
+    ).all()
+    listed = ", ".join(f'"{name}"' for name in columns)
+    copied = ", ".join(changed.get(name, f'o."{name}"') for name in columns)
+    originals = f"{table} o cross join generate_series(1, {times}) n {where}"
+    connection.execute(text(f"insert into {table} ({listed}) select {copied} from {originals}"))
+    connection.execute(text(f"alter table {table} enable trigger user"))
+
+
+def _vacuum(engine: Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze"))
