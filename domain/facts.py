@@ -196,6 +196,9 @@ class ReversalKind(StrEnum):
     CREDIT_NOTE = "credit_note"
     #: Funds withdrawn by the customer's bank. A dispute that is won reinstates them.
     DISPUTE = "dispute"
+    #: An invoice that is not paid, or no longer: its payment was taken off it, it is void or gone. A newer word that it
+    #: is paid undoes it.
+    UNPAID = "unpaid"
 
 
 @dataclass(frozen=True, slots=True)

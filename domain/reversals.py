@@ -38,8 +38,12 @@ def merged(one: Reversal, other: Reversal) -> Reversal:
 def settle(paid: Transaction, reversals: Iterable[Reversal]) -> Transaction:
     """The transaction with what is taken back of each line. Reversals in another currency say nothing of it.
 
-    A credit note covers as much of the refunds as it takes: what its line no longer had was still paid back.
+    A credit note covers as much of the refunds as it takes: what its line no longer had was still paid back. Of an
+    invoice that is not paid, by a newer word than the one that it was, nothing is left.
     """
+    reversals = list(reversals)
+    if any(each.kind is ReversalKind.UNPAID and each.source > paid.source for each in reversals):
+        return replace(paid, lines=tuple(replace(line, reversed_minor=max(0, line.net_minor)) for line in paid.lines))
     known = [reversal for reversal in reversals if reversal.currency == paid.currency]
     if not known and not any(line.reversed_minor for line in paid.lines):
         return paid

@@ -15,6 +15,7 @@ from domain.facts import (
     InvoicePayment,
     ProductClaimed,
     Reversal,
+    ReversalKind,
     SubscriptionSeen,
 )
 from domain.known import Changes, Known
@@ -71,7 +72,12 @@ def _with_entries(done: Mark, described: tuple[CatalogueEvent, ...], entries: Ma
 
 
 def _missing(event: Reversal, known: Known, changes: Changes) -> str | None:
-    """What a reversal waits for. It is recorded: when the payment comes, it counts without being told again."""
+    """What a reversal waits for. It is recorded: when the payment comes, it counts without being told again.
+
+    That an invoice is not paid is no news while nobody has said that it was.
+    """
+    if event.kind is ReversalKind.UNPAID:
+        return None
     what = f"{event.kind.replace('_', ' ')} {event.reversal_key}"
     recorded = changes.reversals.get(key_of(event)) or known.reversals.get(key_of(event)) or event
     key = transaction_reversed(recorded, known, changes)

@@ -74,7 +74,7 @@ reversals = Table(
     Column("payment_keys", ARRAY(Text), nullable=False),
     Column("lines", JSONB, nullable=False),
     Column("provider_customer_key", Text),
-    CheckConstraint("kind in ('refund', 'refunded', 'credit_note', 'dispute')", name="kind"),
+    CheckConstraint("kind in ('refund', 'refunded', 'credit_note', 'dispute', 'unpaid')", name="kind"),
     Index("reversals_by_invoice", "provider", "invoice_key"),
     Index("reversals_by_payment", "payment_keys", postgresql_using="gin"),
 )

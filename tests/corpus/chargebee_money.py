@@ -175,7 +175,11 @@ def _amounts() -> Iterator[Row]:
 def _unpaid() -> Iterator[Row]:
     for status in ("posted", "payment_due", "not_paid", "pending", "voided"):
         whole = chargebee.invoice("17", "c1", [line("chat", 4900)], status=status)
-        yield f"invoice_updated-{status}", "not paid is no transaction", updated(status, whole), NOT_USED
+        no_longer = NOT_USED if status == "pending" else [taken("unpaid", "17/unpaid", 4900)]
+        yield f"invoice_updated-{status}", "not paid, or no longer: no transaction", updated(status, whole), no_longer
+    due = chargebee.invoice("17", "c1", [line("chat", 4900)], status="payment_due")
+    about = "an invoice that nobody has paid yet"
+    yield "invoice_generated-payment_due", about, updated("new", due, "invoice_generated"), NOT_USED
     part = chargebee.transaction("txn_p", "c1", 1)
     part["linked_invoices"] = [{"invoice_id": "17", "applied_amount": 1, "invoice_status": "payment_due"}]
     due = chargebee.invoice("17", "c1", [line("chat", 4900)], status="payment_due")
@@ -199,7 +203,9 @@ def _unpaid() -> Iterator[Row]:
     facts = [taken("credit_note", "17/annulled", 4900, lines=parts, rank=2)]
     yield "invoice_deleted", "a deleted invoice was no sale", updated("gone", gone, "invoice_deleted"), facts
     never = chargebee.invoice("17", "c1", [line("chat", 4900)], status="not_paid", deleted=True)
-    yield "invoice_deleted-unpaid", "nothing was paid", updated("never", never, "invoice_deleted"), NOT_USED
+    facts = [taken("unpaid", "17/unpaid", 4900, rank=2)]
+    about = "its payments are taken off an invoice before it is deleted"
+    yield "invoice_deleted-unpaid", about, updated("never", never, "invoice_deleted"), facts
 
 
 def _notes() -> Iterator[Row]:

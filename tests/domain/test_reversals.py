@@ -155,6 +155,18 @@ def test_never_more_is_taken_than_was_paid() -> None:
     assert left(paid, back(REFUND, 900)) == [400, -400]
 
 
+def test_an_invoice_that_is_paid_no_longer_leaves_nothing_until_it_is_paid_again() -> None:
+    """The newer word counts: unpaid after paid takes everything, and paid after unpaid gives it back."""
+    paid = payment(1_000, 500, -200)
+
+    def unpaid(version: int) -> Reversal:
+        return back(ReversalKind.UNPAID, 1_300, "in_1/unpaid", source=Source(version, NOON, 1, "evt_unpaid"))
+
+    assert left(replace(paid, source=Source(5, NOON, 1, "evt_paid")), unpaid(6)) == [0, 0, -200]
+    assert left(replace(paid, source=Source(7, NOON, 1, "evt_again")), unpaid(6)) == [1_000, 500, -200]
+    assert merged(unpaid(6), unpaid(8)) == unpaid(8)
+
+
 def test_another_currency_says_nothing_of_it() -> None:
     """An amount in euros is not taken off dollars."""
     assert left(payment(1_000), back(REFUND, 500, currency="eur")) == [1_000]

@@ -1,5 +1,6 @@
 """Whatever a Chargebee event holds, it is facts, a reason not to use it, or unreadable; and facts that can be kept."""
 
+import copy
 import json
 import re
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ def damaged_events(draw: st.DrawFn) -> dict[str, Any]:
         if draw(st.booleans()) and isinstance(parent, dict):
             parent.pop(last, None)
         else:
-            parent[last] = draw(st.sampled_from(ODD))
+            parent[last] = copy.deepcopy(draw(st.sampled_from(ODD)))  # what is odd inside may be damaged further
     return event
 
 

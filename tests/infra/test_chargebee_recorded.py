@@ -33,9 +33,7 @@ ABSENT = "recorded payloads are not part of this checkout (../shared/payloads/ch
 POLICY = {"future": ProductStatus.NONE, "paused": ProductStatus.CHURNED}
 #: Events without a fact in them, and why.
 SILENT = {
-    "invoice_deleted--PC1--mock_chargebee--mock.json": "the invoice was never paid",
     "invoice_generated--either--mock_chargebee--mock.json": "payment is due",
-    "invoice_updated--either--mock_chargebee--mock.json": "payment is due",
     "pending_invoice_created--PC1--mock_chargebee--mock.json": "a draft",
     "transaction_created--either--mock_chargebee--mock.json": "a payment that settles no invoice",
     "unbilled_charges_invoiced--PC1--mock_chargebee--mock.json": "payment is due",

@@ -16,6 +16,10 @@ from infra.providers.chargebee.document_lines import invoice_lines
 from infra.providers.chargebee.reading import PROVIDER, Told, currency_of, metadata_of, moment_of, named
 
 _UNPAID: Final = frozenset({"posted", "payment_due", "not_paid", "pending", "voided"})
+#: Drafts, which nothing has paid yet.
+_DRAFT: Final = "pending"
+#: What tells that a payment was taken off an invoice, or that it is gone. Others come before it is paid.
+_TAKEN_BACK: Final = frozenset({"invoice_updated", "invoice_deleted"})
 #: A payment that had succeeded, and failed afterwards.
 LATE_FAILURE: Final = "late_failure"
 
@@ -23,7 +27,7 @@ _invoices: Final = msgspec.json.Decoder(shapes.Invoice)
 
 
 def invoice_facts(raw: msgspec.Raw, told: Told) -> Iterator[BillingEvent]:
-    """Nothing while an invoice is not paid; and what takes the whole of it back once it is void or deleted.
+    """A paid invoice, and what takes the whole of it back once it is void, deleted or no longer paid.
 
     Raises Unreadable for a status nobody has explained yet.
     """
@@ -32,10 +36,12 @@ def invoice_facts(raw: msgspec.Raw, told: Told) -> Iterator[BillingEvent]:
         raise Unreadable(f"Unknown invoice status, needs an adapter: {named(invoice.status)} - at `$.content.invoice`")
     deleted = invoice.deleted or told.event_type == "invoice_deleted"
     was_paid = invoice.status == "paid" or invoice.paid_at is not None
-    if deleted or invoice.status == "voided":
-        if was_paid:
-            yield _annulled(invoice, told)
-    elif invoice.status == "paid":
+    if was_paid and (deleted or invoice.status == "voided"):
+        yield _annulled(invoice, told)
+    elif invoice.status != "paid":
+        if told.event_type in _TAKEN_BACK and invoice.status != _DRAFT:
+            yield _unpaid(invoice, told)
+    else:
         yield _paid(invoice, told, raw)
         yield from _credited(invoice, told)
         yield from _paid_after_all(invoice, told)
@@ -75,6 +81,20 @@ def _annulled(invoice: shapes.Invoice, told: Told) -> Reversal:
         amount_minor=max(0, invoice.total),
         invoice_key=invoice.id,
         lines=() if invoice.line_items_next_offset else tuple(lines),
+        provider_customer_key=invoice.customer_id,
+    )
+
+
+def _unpaid(invoice: shapes.Invoice, told: Told) -> Reversal:
+    """It may have been paid before: a payment is taken off an invoice before that is deleted, and nothing shows it."""
+    return Reversal(
+        provider=PROVIDER,
+        kind=ReversalKind.UNPAID,
+        reversal_key=f"{invoice.id}/unpaid",
+        source=told.source(invoice),
+        currency=currency_of(invoice.currency_code),
+        amount_minor=max(0, invoice.total),
+        invoice_key=invoice.id,
         provider_customer_key=invoice.customer_id,
     )
 
