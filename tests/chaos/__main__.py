@@ -19,7 +19,7 @@ def main() -> int:
     """Run one campaign."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="how long it is broken (5)")
-    parser.add_argument("--rate", type=float, default=100.0, help="deliveries a second (100)")
+    parser.add_argument("--rate", type=float, default=50.0, help="deliveries a second (50)")
     parser.add_argument("--quiet", type=float, default=30.0, help="how soon it is to be at rest after that, in s (30)")
     parser.add_argument("--seed", type=int, help="of the histories and the faults; drawn unless given")
     parser.add_argument("--matrix", type=int, metavar="TIMES", help="kill at every named line so many times instead")

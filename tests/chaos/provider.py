@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-import httpx
+from http import HTTPStatus
 
 from infra.providers.stripe.verify import sign
 from tests.chaos.business import Delivery
+from tests.webhooks.receiver_process import post_head
 
 #: Longer than the receiver's own deadline.
 TIMEOUT_S = 8.0
-_AT_ONCE_MAX = 64
+_SENDERS = 32
 _AGAIN_FIRST_S, _AGAIN_MAX_S = 0.25, 3.0
 
 
@@ -44,7 +44,7 @@ class Provider:
 
     def __init__(self, port: int, secret: str, deliveries: Sequence[Delivery], rate: float) -> None:
         self.answers = Answers()
-        self._url = f"http://127.0.0.1:{port}/webhooks/stripe"
+        self._port = port
         self._secret = secret
         self._deliveries = deliveries
         self._rate = rate
@@ -68,51 +68,84 @@ class Provider:
             thread.join()
 
     async def _run(self) -> None:
-        limits = httpx.Limits(max_connections=_AT_ONCE_MAX, max_keepalive_connections=_AT_ONCE_MAX)
-        places = asyncio.Semaphore(_AT_ONCE_MAX)
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits) as client, asyncio.TaskGroup() as tasks:
-            began_s = time.monotonic()
-            for number, delivery in enumerate(self._deliveries):
-                wait_s = began_s + number / self._rate - time.monotonic()
-                if wait_s > 0:
-                    await asyncio.sleep(wait_s)
-                if self._given_up.is_set():
-                    return
-                tasks.create_task(self._deliver(client, places, delivery, randoms.Random(number)))
+        began_s = time.monotonic()
+        due: asyncio.PriorityQueue[_Due] = asyncio.PriorityQueue()
+        for number in range(len(self._deliveries)):
+            due.put_nowait((began_s + number / self._rate, number, _AGAIN_FIRST_S))
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(_SENDERS):
+                tasks.create_task(self._send_on(due, randoms.Random(number)))
 
-    async def _deliver(
-        self, client: httpx.AsyncClient, places: asyncio.Semaphore, delivery: Delivery, random: randoms.Random
-    ) -> None:
-        again_s = _AGAIN_FIRST_S
-        while not self._given_up.is_set():
-            async with places:
-                if await self._try(client, delivery):
-                    self._open_count -= 1
-                    return
-            await asyncio.sleep(again_s * random.uniform(0.75, 1.25))
-            again_s = min(again_s * 2, _AGAIN_MAX_S)
+    async def _send_on(self, due: "asyncio.PriorityQueue[_Due]", random: randoms.Random) -> None:
+        """One connection's deliveries: the earliest that is due, and again later what got no 200."""
+        line = _Line(self._port)
+        while self._open_count and not self._given_up.is_set():
+            try:
+                due_s, number, again_s = due.get_nowait()
+            except asyncio.QueueEmpty:  # others have the last ones, and may fail with them
+                await asyncio.sleep(0.1)
+                continue
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            if await self._try(line, self._deliveries[number]):
+                self._open_count -= 1
+            else:
+                later_s = time.monotonic() + again_s * random.uniform(0.75, 1.25)
+                due.put_nowait((later_s, number, min(again_s * 2, _AGAIN_MAX_S)))
+        line.close()
 
-    async def _try(self, client: httpx.AsyncClient, delivery: Delivery) -> bool:
+    async def _try(self, line: "_Line", delivery: Delivery) -> bool:
         """Whether it is done: acknowledged, or refused in a way that no repetition changes."""
         answers = self.answers
         header = sign(delivery.content, self._secret, int(time.time()))
         try:
-            answer = await client.post(self._url, content=delivery.content, headers={"stripe-signature": header})
-        except httpx.TransportError:
+            status, said = await asyncio.wait_for(line.post(header, delivery.content), TIMEOUT_S)
+        except (OSError, EOFError, TimeoutError):
+            line.close()
             answers.refusals["no answer"] += 1
             answers.refused_at.append(time.monotonic())
             return False
-        if answer.status_code == httpx.codes.OK:
+        if status == HTTPStatus.OK:
             answers.good_at.append(time.monotonic())
             answers.acked.add(delivery.event_key)
-            if answer.json()["status"] == "accepted":
+            if b"accepted" in said:
                 answers.accepted[delivery.event_key] += 1
             else:
                 answers.duplicates_count += 1
             return True
-        if answer.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.REQUEST_TIMEOUT):
-            answers.refusals[str(answer.status_code)] += 1
+        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_TIMEOUT):
+            line.close()  # what was refused unread spoils the connection
+            answers.refusals[str(status)] += 1
             answers.refused_at.append(time.monotonic())
             return False
-        answers.unexpected[answer.status_code] += 1
+        answers.unexpected[status] += 1
         return True
+
+
+#: When, which, and how long to wait after that.
+_Due = tuple[float, int, float]
+
+
+class _Line:
+    """A connection that is kept, by hand: an HTTP client would take more of the machine than all it delivers to."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, signature: str, content: bytes) -> tuple[int, bytes]:
+        """Status and body. Raises OSError or EOFError where there is no answer."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        writer.write(post_head(len(content), [f"Stripe-Signature: {signature}"]) + content)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        body = await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+        if b"connection: close" in head:
+            self.close()
+        return int(head.split()[1]), body
+
+    def close(self) -> None:
+        """The next post begins a new one."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
