@@ -305,6 +305,13 @@ def test_order_is_that_of_what_is_their_own(ada: Api, town: Stage) -> None:
     assert [each["since"] for each in customers] == [epoch_ms(at) for (at,) in claimed]
 
 
+def test_nothing_follows_the_last_of_their_own(ada: Api, town: Stage) -> None:
+    """A page that just holds all of ada's says that nothing follows, however much more there is of others."""
+    for listed in ("/partner/rewards", "/partner/customers"):
+        count = len(ada.get(listed, limit=250)["items"])
+        assert [ada.get(listed, limit=limit)["has_more"] for limit in (count - 1, count)] == [True, False]
+
+
 def test_what_others_sold_and_what_nobody_sold_read_alike(ada: Api, town: Stage) -> None:
     """The same three columns, and not one of them empty for the one and not for the other."""
     rows = {each["product"]: each for each in ada.get("/partner/customers/shared/products")["items"]}

@@ -181,6 +181,36 @@ expect          5.00 USD to ada by back for Inbox in in_2, pending
 expect          10.00 USD to ada by later for Inbox in in_3, pending
 expect          5.00 USD to ada by back for Inbox in in_3, pending
 """,
+    "a limit counts what was fired since the trigger first had one": """
+on 2026-01-01   trigger   once: 10 percent of Inbox
+on 2026-02-01   trigger   once: 10 percent of Inbox, once per customer
+on 2026-01-10   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
+on 2026-02-10   stripe    in_2 of cus_1 paid 100.00 USD Inbox on sub_1          # the first under the limit
+on 2026-03-10   stripe    in_3 of cus_1 paid 100.00 USD Inbox on sub_1
+expect          10.00 USD to ada by once for Inbox in in_1, pending
+expect          10.00 USD to ada by once for Inbox in in_2, pending
+""",
+    "a new rate under the same limit goes on counting, and one switched off and on again too": """
+on 2026-01-01   trigger   twice: 10 percent of Inbox, up to 25.00 USD
+on 2026-01-15   trigger   twice: 10 percent of Inbox, up to 25.00 USD, stopped
+on 2026-02-05   trigger   twice: 20 percent of Inbox, up to 25.00 USD
+on 2026-01-10   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
+on 2026-01-20   stripe    in_2 of cus_1 paid 100.00 USD Inbox on sub_1          # switched off
+on 2026-02-10   stripe    in_3 of cus_1 paid 100.00 USD Inbox on sub_1          # 15.00 are left
+on 2026-03-10   stripe    in_4 of cus_1 paid 100.00 USD Inbox on sub_1
+expect          10.00 USD to ada by twice for Inbox in in_1, pending
+expect          15.00 USD to ada by twice for Inbox in in_3, pending
+""",
+    "a limited drip counts once, when it is earned, not as it falls due": """
+on 2026-01-01   trigger   slow: 10 percent of Inbox, up to 15.00 USD, in 2 monthly parts
+on 2026-01-31   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
+on 2026-02-10   stripe    in_2 of cus_1 paid 100.00 USD Inbox on sub_1
+on 2026-02-20   stripe    in_3 of cus_1 paid 100.00 USD Inbox on sub_1
+expect          5.00 USD to ada by slow for Inbox in in_1 on 2026-01-31, scheduled
+expect          5.00 USD to ada by slow for Inbox in in_1 on 2026-02-28, scheduled
+expect          2.50 USD to ada by slow for Inbox in in_2 on 2026-02-10, scheduled
+expect          2.50 USD to ada by slow for Inbox in in_2 on 2026-03-10, scheduled
+""",
     "a partner's first group holds from the beginning, a later one from when it says": """
 on 2026-01-01   trigger   gold: 10 percent of Inbox, for group gold, since 2025-12-01
 on 2026-01-20   partner   ada in silver, from 2025-12-20
