@@ -237,14 +237,21 @@ def give_back(connection: Connection, envelopes: Sequence[Envelope], delay: time
     )
 
 
+#: Whether a leased row was claimed since PostgreSQL was started. One backend's crash is no start.
+_OF_THIS_SERVER = "next_attempt_at - cast(:lease as interval) >= pg_postmaster_start_time()"
+
+
 def release_orphans(connection: Connection) -> int:
     """Make due what was claimed by connections that are gone; how many. Idempotent.
 
-    A server that was restarted gives process ids out again: a backend younger than the claim did not make it.
+    A server that was restarted gives process ids out again: a backend younger than the claim did not make it. What was
+    claimed before the server itself began is no suspect: the crash was the server's, and took every worker's claims.
     """
     released = connection.execute(
-        text("""
-            update inbox set next_attempt_at = now()
+        text(f"""
+            update inbox set next_attempt_at = now(),
+                claimed_by = case when {_OF_THIS_SERVER} then claimed_by end,
+                attempts = case when {_OF_THIS_SERVER} then attempts else attempts - 1 end
             where next_attempt_at > now() and claimed_by is not null and not exists (
                 select from pg_stat_activity where pid = claimed_by
                     and coalesce(backend_start, '-infinity') <= next_attempt_at - cast(:lease as interval))

@@ -1,0 +1,69 @@
+"""A PostgreSQL that crashes while workers have events at hand, on a server of the test's own."""
+
+import os
+import signal
+import time
+
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from infra.database import make_engine
+from infra.embedded.folders import Folders
+from infra.embedded.status import read_status
+from infra.inbox import claim, claim_suspects, release_orphans
+from infra.providers.stripe import example_events as stripe
+from infra.unit_of_work import unit_of_work
+from tests.conftest import reachable_folder
+from tests.stage import Stage
+from tests.webhooks.test_crashed_servers import RECOVERS_WITHIN_S, database_in
+
+
+def test_a_crash_of_the_server_makes_no_event_a_suspect() -> None:
+    """What a worker had when PostgreSQL crashed is due as if never begun; a worker lost alone leaves suspects (F39)."""
+    with reachable_folder() as folder, database_in(folder / "servers") as addresses:
+        engine = make_engine(addresses.database_url, application_name="tests", pool_size=3)
+        stage = Stage(engine)
+        stage.store(stripe.customer(f"cus_{number}", event_key=f"evt_{number}") for number in range(3))
+        with engine.connect() as worker, unit_of_work(worker):
+            assert len(claim(worker, 3)) == 3
+        status = read_status(Folders(folder / "servers").run("postgres"))
+        assert status is not None
+        os.kill(status.server_pid, signal.SIGQUIT)
+        _wait_until_back(stage)
+        with engine.connect() as worker:
+            with unit_of_work(worker):
+                assert release_orphans(worker) == 3
+            with unit_of_work(worker):
+                assert claim_suspects(worker) == []
+            with unit_of_work(worker):
+                assert [envelope.attempts for envelope in claim(worker, 3)] == [1, 1, 1]
+            worker.invalidate()  # and now the worker alone is gone
+        with engine.connect() as worker:
+            _release_when_gone(stage, 3)
+            with unit_of_work(worker):
+                assert [envelope.attempts for envelope in claim_suspects(worker)] == [2, 2, 2]
+        engine.dispose()
+
+
+def _wait_until_back(stage: Stage) -> None:
+    until_s = time.monotonic() + RECOVERS_WITHIN_S
+    while True:
+        try:
+            with stage.engine.connect() as connection:
+                connection.execute(text("select 1"))
+        except OperationalError:
+            assert time.monotonic() < until_s, "the server does not come back"
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _release_when_gone(stage: Stage, count: int) -> None:
+    """A backend takes a moment to notice that nobody is there."""
+    until_s = time.monotonic() + RECOVERS_WITHIN_S
+    released_count = 0
+    while released_count < count:
+        with stage.engine.connect() as connection, unit_of_work(connection):
+            released_count += release_orphans(connection)
+        assert time.monotonic() < until_s, "its backend does not end"
+        time.sleep(0.1)
