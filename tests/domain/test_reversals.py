@@ -140,6 +140,33 @@ def test_a_refund_that_a_credit_note_covers_counts_once() -> None:
     assert left(payment(1_000), note, back(REFUNDED, 300, "ch_1")) == [700]
 
 
+def test_a_credit_note_covers_all_that_it_takes_and_no_more() -> None:
+    """Its tax, what none of our lines answers to, and all of it where it names no lines; the rest is a plain refund."""
+    taxed = payment(1_000, 1_000, total=2_400)
+    whole_line = back(NOTE, 1_200, lines=(ReversalLine(1_000, line_key="il_0"),), refunded_minor=1_200)
+    assert left(taxed, whole_line, back(REFUND, 1_200)) == [0, 1_000]
+    assert left(taxed, whole_line, back(REFUND, 1_320)) == [0, 900]
+    elsewhere = back(NOTE, 300, lines=(ReversalLine(300, line_key="il_9"),), refunded_minor=300)
+    bare = back(NOTE, 300, refunded_minor=900)
+    for note in (elsewhere, bare):
+        assert left(payment(1_000, 500), note, back(REFUND, 300)) == [800, 400]
+        assert left(payment(1_000, 500), note, back(REFUND, 450)) == [700, 350]
+    too_much = back(NOTE, 1_200, lines=(ReversalLine(1_200, line_key="il_0"),), refunded_minor=1_200)
+    assert left(payment(1_000, 500), too_much) == [0, 500]
+    assert left(payment(1_000, 500), too_much, back(REFUND, 1_200)) == [0, 300]
+
+
+def test_what_a_credit_note_has_no_line_for_is_spread_without_tax() -> None:
+    """Half of the goods and half of the tax leave half; then what is left of both is refunded in proportion."""
+    paid = payment(600, 400, total=1_200)
+    note = back(NOTE, 600, lines=(ReversalLine(500, line_key="il_9"),))
+    assert left(paid, note) == [300, 200]
+    assert left(paid, note, back(REFUND, 300)) == [150, 100]
+    assert left(paid, back(NOTE, 5_000, lines=(ReversalLine(5_000, line_key="il_9"),))) == [0, 0]
+    credited = payment(600, -200, total=400)
+    assert left(credited, back(NOTE, 500, lines=(ReversalLine(500, line_key="il_9"),))) == [200, -200]
+
+
 def test_a_voided_credit_note_takes_and_covers_nothing() -> None:
     """Its refund, if there was one, counts on its own again."""
     note = back(NOTE, 300, lines=(ReversalLine(300, line_key="il_0"),), refunded_minor=300, undone_minor=300)

@@ -31,6 +31,15 @@ expect          10.00 USD to ada by first in in_1, pending
 on 2026-02-01   stripe    in_1 of cus_1 paid 100.00 USD nothing
 expect          5.00 USD to ada by first in in_2, pending
 """,
+    "what a customer had paid by the time a product churned turns out otherwise": """
+on 2026-01-01   trigger   gone: 5.00 USD when a product changes, to churned, after 60.00 USD revenue
+on 2026-01-05   stripe    sub_1 of cus_1 active: Inbox 99.00 USD
+on 2026-01-06   stripe    in_1 of cus_1 paid 100.00 USD nothing
+on 2026-01-10   stripe    sub_1 of cus_1 paused: Inbox 99.00 USD
+expect          5.00 USD to ada by gone, pending
+on 2026-02-01   stripe    in_1 of cus_1 paid 100.00 USD nothing
+expect          nothing
+""",
     "the first payment turns out to be another customer's": """
 on 2026-01-01   trigger   once: 10 percent of Inbox, once per customer
 on 2026-01-05   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
