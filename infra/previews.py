@@ -54,12 +54,14 @@ def preview(
     settings: Settings,
     *,
     replaces: str | None = None,
+    now: datetime | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Previewed:
     """Judge what happened from `from_` (None: from the beginning) until before `to` as if the draft had been in force.
 
-    `replaces` names a trigger whose place the draft takes. `connection` is in a transaction that has done nothing yet.
-    Raises RejectedDocument with every mistake in the document, Rejected for an unknown trigger or an empty period.
+    `replaces` names a trigger whose place the draft takes. Warnings are as of `now` (None: as of `to`). `connection` is
+    in a transaction that has done nothing yet. Raises RejectedDocument with every mistake in the document, Rejected for
+    an unknown trigger or an empty period.
     """
     draft = parse_trigger(document)
     since = from_ or BEGINNING
@@ -78,7 +80,7 @@ def preview(
     judged = Preview(drafted, key, since, to)
     count = _judge(connection, judged, progress)
     saved = drafted.triggers[key][-1]
-    return Previewed(since, to, judged.rows, count, warnings_about(connection, reader, saved, to))
+    return Previewed(since, to, judged.rows, count, warnings_about(connection, reader, saved, now or to))
 
 
 def _judge(connection: Connection, judged: Preview, progress: Progress) -> int:

@@ -150,7 +150,8 @@ def _previewed(visit: Visit, body: dict[str, Any], abandoned: threading.Event) -
     try:
         with unit_of_work_on(visit.previewing) as connection:
             until = until or visit.now
-            found = preview(connection, trigger, since, until, visit.settings, replaces=replaces, progress=look_up)
+            details: dict[str, Any] = {"replaces": replaces, "now": visit.now, "progress": look_up}
+            found = preview(connection, trigger, since, until, visit.settings, **details)
     except NoConnectionFree:
         raise TryLater("other previews are running") from None
     return ShownPreview(**document(found))

@@ -1,6 +1,6 @@
 """Previews over PostgreSQL: the same as the books where a trigger was there all along, in portions, locking nobody."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -141,6 +141,21 @@ def test_a_preview_waits_for_nobody_and_keeps_nobody_waiting(stage: Stage, engin
     assert changed
     assert during == before
     assert document(previewed(stage, STARTED)) != before
+
+
+def test_what_is_warned_of_is_of_the_day_it_is_asked(stage: Stage, engine: Engine) -> None:
+    """Over a period long past, a trigger that was switched off since overlaps with nothing that is saved now."""
+    past = datetime(2026, 5, 1, tzinfo=UTC)
+    for switched_on, at in ((True, LONG_AGO), (False, past)):
+        with engine.begin() as connection:
+            save_trigger(connection, "trg_gone", {**INBOX, "name": "Gone", "active": switched_on}, at)
+
+    def warned(now: datetime | None) -> set[str]:
+        with unit_of_work_on(engine) as connection:
+            found = preview(connection, INBOX, None, past - timedelta(days=1), stage.settings, now=now)
+        return {each.message.split('"')[1] for each in found.warnings}
+
+    assert warned(None) - warned(NOW) == {"Gone"}
 
 
 def test_progress_is_told_to_the_end_and_may_end_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

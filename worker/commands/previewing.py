@@ -29,8 +29,10 @@ def preview_draft(
     """Say what a draft trigger would have paid, per partner and product, beside what was paid. Changes nothing."""
     draft, settings = _read(trigger), load_settings()
     with database(settings) as engine, unit_of_work_on(engine) as connection, progress("Judging") as told:
-        until = utc(to) or system_clock()
-        found = preview(connection, draft, utc(from_), until, settings, replaces=replaces, progress=told)
+        now = system_clock()
+        found = preview(
+            connection, draft, utc(from_), utc(to) or now, settings, replaces=replaces, now=now, progress=told
+        )
     print_found(document(found), as_json, lambda: showing_previews.preview(out(), found))
 
 
