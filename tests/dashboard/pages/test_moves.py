@@ -1,5 +1,6 @@
 """Buttons on commissions change the ledger as the API does, or say why they did not."""
 
+from infra.locks import lock_customers
 from tests.dashboard.pages.browser import Browser
 from tests.dashboard.pages.conftest import PASSWORD
 from tests.stage import Stage
@@ -100,3 +101,14 @@ def test_many_at_once_need_the_password_again_after_a_while(grace: Browser, told
     assert _states(told) == {1980: "pending", 490: "pending"}
     assert "2 approved" in grace.press(ask, "Approve these 2", password=PASSWORD).text
     assert _states(told) == {1980: "approved", 490: "approved"}
+
+
+def test_a_customer_who_is_being_worked_on_is_left_for_later(grace: Browser, told: Stage) -> None:
+    """What a worker has at hand is not waited for: nothing of it is approved, the page says to look again."""
+    ask = grace.get("/commissions/approve")
+    ((customer,),) = told.ask("select distinct customer from commissions")
+    with told.engine.begin() as worker:
+        assert lock_customers(worker, {customer}) == {customer}
+        done = grace.press(ask, "Approve these 2")
+    assert "0 approved; 2 have changed since, or are being worked on" in done.text
+    assert "2 approved" in grace.press(ask, "Approve these 2").text
