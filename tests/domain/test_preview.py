@@ -160,7 +160,7 @@ on 2026-03-10   stripe    in_4 of cus_1 paid 30.00 USD nothing
 PREVIEWS = """
 10 percent of Inbox                            | all          | Inbox 1500 of 1850, booked 350
 10 percent of Inbox, once per customer         | all          | Inbox 1000 of 1350, booked 350
-10 percent of Inbox, up to 15.00 USD           | all          | Inbox 1000 of 1350, booked 350
+10 percent of Inbox, up to 15.00 USD           | all          | Inbox 1500 of 1850, booked 350
 10 percent of Inbox, on the first 1 payments   | all          | Inbox 1000 of 1350, booked 350
 10 percent of Inbox, on the first 1 payments   | since in_2   | Inbox 0 of 50, booked 50
 10 percent of Inbox, on the first 2 payments   | since in_2   | Inbox 500 of 550, booked 50
