@@ -246,13 +246,15 @@ def release_orphans(connection: Connection) -> int:
 
     A server that was restarted gives process ids out again: a backend younger than the claim did not make it. What was
     claimed before the server itself began is no suspect: the crash was the server's, and took every worker's claims.
+    Which backends there are is known as of one moment: claims made since may be those of newer ones.
     """
     released = connection.execute(
         text(f"""
             update inbox set next_attempt_at = now(),
                 claimed_by = case when {_OF_THIS_SERVER} then claimed_by end,
                 attempts = case when {_OF_THIS_SERVER} then attempts else attempts - 1 end
-            where next_attempt_at > now() and claimed_by is not null and not exists (
+            where next_attempt_at > now() and next_attempt_at <= now() + cast(:lease as interval)
+                and claimed_by is not null and not exists (
                 select from pg_stat_activity where pid = claimed_by
                     and coalesce(backend_start, '-infinity') <= next_attempt_at - cast(:lease as interval))
         """),

@@ -106,21 +106,42 @@ def _drop(admin: Engine, name: str) -> None:
         connection.execute(text(f'drop database if exists "{name}" with (force)'))
 
 
-@pytest.fixture(scope="session")
-def server_url(server_addresses: Addresses) -> str:
+def server_url_of(addresses: Addresses) -> str:
     """The PostgreSQL server, as the address of a database that always exists."""
-    url = make_url(server_addresses.database_url).set(drivername="postgresql+psycopg")
+    url = make_url(addresses.database_url).set(drivername="postgresql+psycopg")
     return url.render_as_string(hide_password=False)
 
 
-@pytest.fixture(scope="session")
-def template_database(server_url: str) -> Iterator[str]:
-    """Name of a database that all migrations have run on; tests get copies of it."""
+@contextmanager
+def migrated_database(server_url: str) -> Iterator[str]:
+    """Name of a database that all migrations have run on: a template for others."""
     with new_database(server_url) as url:
         engine = make_engine(url, application_name="tests", pool_size=1)
         upgrade_to_head(engine)
         engine.dispose()
         yield str(make_url(url).database)
+
+
+@contextmanager
+def own_servers() -> Iterator[tuple[str, str, str]]:
+    """A PostgreSQL's address, the name of a migrated database on it, and a Redis': for programs beside the tests."""
+    with reachable_folder() as folder, servers(folder / "servers", database_url=None, redis_url=None) as addresses:
+        server_url = server_url_of(addresses)
+        with migrated_database(server_url) as template:
+            yield server_url, template, addresses.redis_url
+
+
+@pytest.fixture(scope="session")
+def server_url(server_addresses: Addresses) -> str:
+    """The session's PostgreSQL server."""
+    return server_url_of(server_addresses)
+
+
+@pytest.fixture(scope="session")
+def template_database(server_url: str) -> Iterator[str]:
+    """Name of a database that all migrations have run on; tests get copies of it."""
+    with migrated_database(server_url) as name:
+        yield name
 
 
 @pytest.fixture

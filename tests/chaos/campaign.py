@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from infra.inbox import due_count
 from tests.chaos.breaking import begin_of, end_of
 from tests.chaos.business import draw_business
 from tests.chaos.people import managing
@@ -95,8 +96,10 @@ def _wait_for_quiet(stage: Stage, provider: Provider) -> float | None:
 
 
 def _is_idle(stage: Stage) -> bool:
-    """What waits for a named thing will not be given it any more; what is only postponed is not done."""
+    """Neither due nor held, nor only postponed: what still waits then for a named thing will not be given it."""
     try:
-        return stage.ask("select 1 from inbox where state = 'received' limit 1") == []
+        with stage.engine.connect() as connection:
+            due = due_count(connection)
+        return due == 0 and stage.ask("select 1 from inbox where state = 'received' limit 1") == []
     except DBAPIError:  # it recovers from its crash
         return False

@@ -8,22 +8,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-from sqlalchemy import make_url
-
 from infra.crashpoint import KILLED_EXIT_CODE, CrashPoint
-from infra.database import make_engine, upgrade_to_head
-from infra.embedded import servers
+from infra.database import make_engine
 from infra.inbox import due_count
 from infra.providers.stripe.example_events import Event
 from tests.chaos.business import Business, draw_business
 from tests.chaos.provider import Answers, Provider
 from tests.chaos.verdict import Verdict, judge
-from tests.conftest import REPOSITORY, new_database, reachable_folder
+from tests.conftest import REPOSITORY, new_database, own_servers, reachable_folder
 from tests.stage import Stage
 from tests.webhooks.receiver_process import SECRET, free_port, running_at
 
@@ -53,7 +50,7 @@ def run_matrix(
 ) -> dict[CrashPoint, list[Verdict]]:
     """Every place, that many times each with other histories; the verdicts by place."""
     found: dict[CrashPoint, list[Verdict]] = {}
-    with _server() as (server_url, template, redis_url):
+    with own_servers() as (server_url, template, redis_url):
         for point in (*OF_THE_RECEIVER, *OF_THE_WORKER):
             kill = _kill_receiver if point in OF_THE_RECEIVER else _kill_worker
             for seed in range(first_seed, first_seed + count):
@@ -132,16 +129,3 @@ def _wait(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
     while not condition():
         assert time.monotonic() < until_s, complaint()
         time.sleep(0.05)
-
-
-@contextmanager
-def _server() -> Iterator[tuple[str, str, str]]:
-    """Servers of our own: the address of PostgreSQL, the name of a migrated database, the address of Redis."""
-    with reachable_folder() as folder, servers(folder / "servers", database_url=None, redis_url=None) as addresses:
-        url = make_url(addresses.database_url).set(drivername="postgresql+psycopg")
-        server = url.render_as_string(hide_password=False)
-        with new_database(server) as template_url:
-            engine = make_engine(template_url, application_name="matrix", pool_size=1)
-            upgrade_to_head(engine)
-            engine.dispose()
-            yield server, str(make_url(template_url).database), addresses.redis_url

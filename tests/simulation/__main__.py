@@ -11,11 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 import structlog
-from sqlalchemy import make_url
 
-from infra.database import make_engine, upgrade_to_head
-from infra.embedded import servers
-from tests.conftest import new_database, reachable_folder
+from tests.conftest import own_servers
 from tests.simulation.histories import draw
 from tests.simulation.in_memory import faults_of_seed
 from tests.simulation.trial import AT_ONCE, IN_ORDER, SHUFFLED, faults_of
@@ -54,16 +51,9 @@ def _played(seed: int) -> tuple[int, list[str]]:
 
 
 def _on_server(seeds: range) -> Iterator[tuple[int, list[str]]]:
-    with reachable_folder() as folder, servers(folder / "servers", database_url=None, redis_url=None) as addresses:
-        url = make_url(addresses.database_url).set(drivername="postgresql+psycopg")
-        server = url.render_as_string(hide_password=False)
-        with new_database(server) as template_url:
-            engine = make_engine(template_url, application_name="simulation", pool_size=1)
-            upgrade_to_head(engine)
-            engine.dispose()
-            template = str(make_url(template_url).database)
-            for seed in seeds:
-                yield seed, faults_of(server, template, draw(seed), (AT_ONCE, SHUFFLED, IN_ORDER))
+    with own_servers() as (server_url, template, _):
+        for seed in seeds:
+            yield seed, faults_of(server_url, template, draw(seed), (AT_ONCE, SHUFFLED, IN_ORDER))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from infra.database import make_engine
@@ -43,6 +43,19 @@ def test_a_crash_of_the_server_makes_no_event_a_suspect() -> None:
             with unit_of_work(worker):
                 assert [envelope.attempts for envelope in claim_suspects(worker)] == [2, 2, 2]
         engine.dispose()
+
+
+def test_a_worker_that_came_later_keeps_what_it_claimed(engine: Engine) -> None:
+    """Who looks for claims of the dead knows the living as of when it began: a younger one's claim is left alone."""
+    stage = Stage(engine)
+    stage.store([stripe.customer("cus_1", event_key="evt_1")])
+    with engine.connect() as looking:
+        assert looking.scalar(text("select count(*) from pg_stat_activity"))  # from here on it knows whom there is
+        newcomer = make_engine(engine.url.render_as_string(hide_password=False), application_name="tests", pool_size=1)
+        with newcomer.connect() as worker, unit_of_work(worker):
+            assert len(claim(worker, 1)) == 1
+        assert release_orphans(looking) == 0
+        newcomer.dispose()
 
 
 def _wait_until_back(stage: Stage) -> None:
