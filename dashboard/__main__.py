@@ -1,4 +1,4 @@
-"""`python -m dashboard`: the management API on DASHBOARD_PORT, in this one process, until SIGTERM or SIGINT."""
+"""`python -m dashboard`: the pages and the API on DASHBOARD_PORT, in this one process, until SIGTERM or SIGINT."""
 
 import os
 import sys

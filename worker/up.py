@@ -35,7 +35,8 @@ def _announce(settings: Settings) -> None:
         log.info("chargebee.disabled", reason="CHARGEBEE_WEBHOOK_USERS is not set: /webhooks/chargebee answers 404")
     open_paths = [f"/webhooks/{provider}" for provider, secrets in endpoints.items() if secrets] or ["/webhooks/stripe"]
     receiver = ", ".join(f"http://localhost:{settings.port}{path}" for path in open_paths)
-    log.info("program.started", receiver=receiver, data_dir=str(settings.data_dir))
+    pages = f"http://localhost:{settings.dashboard_port}/"
+    log.info("program.started", receiver=receiver, pages=pages, data_dir=str(settings.data_dir))
 
 
 def prepare_database(addresses: Addresses) -> None:
