@@ -185,7 +185,11 @@ def connections_of(engine: Engine) -> Callable[[], psycopg.Connection]:
         connection = pooled.driver_connection
         assert isinstance(connection, psycopg.Connection), "make_engine uses psycopg"
         pooled.detach()
-        _complain_of_forgetfulness(connection)
+        try:
+            _complain_of_forgetfulness(connection)
+        except psycopg.Error:
+            connection.close()
+            raise
         return connection
 
     return open_connection
