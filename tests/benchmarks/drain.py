@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event, text
@@ -24,7 +23,7 @@ from infra.database import make_engine, upgrade_to_head
 from infra.embedded import servers
 from infra.log import configure_logging
 from infra.long_lived import spare_what_is_loaded
-from tests.benchmarks.results import Result, table
+from tests.benchmarks.results import Result, cpu_s_of, table
 from tests.benchmarks.shop import EVENTS, customers, events, open_shop
 from tests.conftest import reachable_folder
 from tests.stage import Stage
@@ -54,14 +53,18 @@ def work_as_a_worker_does() -> None:
     spare_what_is_loaded()
 
 
-def drained(stage: Stage, told: Iterable[Mapping[str, Any]]) -> Drained:
+def drained(stage: Stage, told: Iterable[Mapping[str, Any]], profile: cProfile.Profile | None = None) -> Drained:
     """Store events, then drain them all with the connection that the drain has then."""
     stage.store(told)
     found = Drained()
     with _statements_counted(stage.engine, found):
         server_before_s = _server_cpu_s(stage.engine)
         began_s, cpu_s = time.monotonic(), time.process_time()
+        if profile is not None:
+            profile.enable()
         report = stage.drainer.run(slice_s=600)
+        if profile is not None:
+            profile.disable()
         found.wall_s, found.client_s = time.monotonic() - began_s, time.process_time() - cpu_s
         found.server_s = _server_cpu_s(stage.engine) - server_before_s
     assert not report.failed_count
@@ -69,12 +72,12 @@ def drained(stage: Stage, told: Iterable[Mapping[str, Any]]) -> Drained:
     return found
 
 
-def measure(engine: Engine, count: int) -> list[Result]:
+def measure(engine: Engine, count: int, profile: cProfile.Profile | None = None) -> list[Result]:
     """Drain `count` events."""
     stage = Stage(engine)
     open_shop(stage)
     drained(stage, customers(count // EVENTS))
-    found = drained(stage, events(count, random.Random(7)))
+    found = drained(stage, events(count, random.Random(7)), profile)
     per_event = f"{found.statements / found.count:.2f} statements per event"
     cpu_s = found.client_s + found.server_s
     return [
@@ -100,9 +103,7 @@ def _server_cpu_s(engine: Engine) -> float:
     ours = "select pid from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
     with engine.connect() as connection:
         pids = connection.scalars(text(ours)).all()
-    stats = (Path(f"/proc/{pid}/stat").read_text(errors="replace") for pid in pids)
-    ticks = sum(int(each) for stat in stats for each in stat.rpartition(")")[2].split()[11:13])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return cpu_s_of(*pids)
 
 
 def main() -> None:
@@ -112,17 +113,14 @@ def main() -> None:
     arguments.add_argument("--profile", action="store_true")
     given = arguments.parse_args()
     work_as_a_worker_does()
-    profile = cProfile.Profile()
+    profile = cProfile.Profile() if given.profile else None
     with reachable_folder() as folder, servers(folder / "servers", database_url=None, redis_url=None) as addresses:
         engine = make_engine(addresses.database_url, application_name="benchmark")
         upgrade_to_head(engine)
-        if given.profile:
-            profile.enable()
-        results = measure(engine, given.count)
-        profile.disable()
+        results = measure(engine, given.count, profile)
         engine.dispose()
     sys.stdout.write(table(results) + "\n")
-    if given.profile:
+    if profile is not None:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
         pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
 

@@ -24,6 +24,8 @@ from worker.processes import process_specs
 from worker.supervisor import Supervisor
 
 PER_S = 200
+#: To tell how long a payment takes from how long it waits for its turn on a machine that is too busy.
+PER_S_FEW = 20
 TARGET_P50_MS, TARGET_P99_MS = 50, 250
 SENDERS = 8
 CUSTOMERS = 400
@@ -83,22 +85,30 @@ def measure(engine: Engine, addresses: Addresses, folder: Path, seconds: float) 
         supervisor.start()
         try:
             _wait_until_ready(port)
-            _send(port, "warm", PER_S * 2)
-            sent_s = _send(port, "paid", round(PER_S * seconds))
-            _wait_until(lambda: sent_s.keys() <= listening.booked_s.keys())
+            few_ms, many_ms = (_latencies(port, rate, round(rate * seconds), listening) for rate in (PER_S_FEW, PER_S))
         finally:
             supervisor.stop()
             listening.stop()
-    lost = sent_s.keys() - listening.booked_s.keys()
-    assert not lost, f"{len(lost)} payments were not booked"
-    found = sorted((listening.booked_s[key] - at) * 1000 for key, at in sent_s.items())
     return [
-        Result(f"POST to commission, {PER_S}/s, p50", percentile(found, 0.5), "ms", TARGET_P50_MS, more=False),
-        Result("  p99", percentile(found, 0.99), "ms", TARGET_P99_MS, more=False, note=f"{len(found)} payments"),
+        Result(f"POST to commission, {PER_S}/s, p50", percentile(many_ms, 0.5), "ms", TARGET_P50_MS, more=False),
+        Result("  p99", percentile(many_ms, 0.99), "ms", TARGET_P99_MS, more=False, note=f"{len(many_ms)} payments"),
+        Result(f"  {PER_S_FEW}/s, p50", percentile(few_ms, 0.5), "ms", more=False),
+        Result("  p99", percentile(few_ms, 0.99), "ms", more=False, note=f"{len(few_ms)} payments"),
     ]
 
 
-def _send(port: int, name: str, count: int) -> dict[str, float]:
+def _latencies(port: int, rate: float, count: int, listening: Listening) -> list[float]:
+    """Milliseconds of each payment, in order; the first second is to warm up."""
+    warm_s = _send(port, f"warm{rate}-", round(rate), rate)
+    _wait_until(lambda: warm_s.keys() <= listening.booked_s.keys())
+    sent_s = _send(port, f"paid{rate}-", count, rate)
+    _wait_until(lambda: sent_s.keys() <= listening.booked_s.keys())
+    lost = sent_s.keys() - listening.booked_s.keys()
+    assert not lost, f"{len(lost)} payments were not booked"
+    return sorted((listening.booked_s[key] - at) * 1000 for key, at in sent_s.items())
+
+
+def _send(port: int, name: str, count: int, rate: float) -> dict[str, float]:
     """Payments of as many customers as there are, in turn; when each was begun to be sent, by transaction key."""
     sent_s: dict[str, float] = {}
     began_s = time.perf_counter()
@@ -106,7 +116,7 @@ def _send(port: int, name: str, count: int) -> dict[str, float]:
     def send_some(first: int) -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             for number in range(first, count, SENDERS):
-                time.sleep(max(0.0, began_s + number / PER_S - time.perf_counter()))
+                time.sleep(max(0.0, began_s + number / rate - time.perf_counter()))
                 told = body(payment(f"{name}{number}", number % CUSTOMERS, EXAMPLE_AT))
                 headers = {"stripe-signature": sign(told, SECRET, int(time.time()))}
                 sent_s[f"stripe:in_{name}{number}"] = time.perf_counter()

@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -36,6 +37,13 @@ def machine() -> dict[str, Any]:
         "load_before": [round(each, 1) for each in os.getloadavg()],
         "python": platform.python_version(),
     }
+
+
+def cpu_s_of(*pids: int) -> float:
+    """CPU seconds that these processes have used so far."""
+    stats = (Path(f"/proc/{pid}/stat").read_text(errors="replace") for pid in pids)
+    ticks = sum(int(each) for stat in stats for each in stat.rpartition(")")[2].split()[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def table(results: Sequence[Result]) -> str:
