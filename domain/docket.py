@@ -14,9 +14,9 @@ from domain.triggers import Trigger, TriggerEvent
 #: All versions of one trigger.
 Versions = tuple[Trigger, ...]
 
-#: Triggers are found by the first of these that all versions of one name a text of.
-_NAMES_OF_LINES = ("product.name", "product.key", "partner.key")
-_NAMES_OF_PAYMENTS = ("partner.key",)
+#: Triggers are found by one of these that all versions of one name a text of: where fewest others are found.
+_NAMES_OF_LINES = ("product.name", "product.key", "partner.key", "partner.group")
+_NAMES_OF_PAYMENTS = ("partner.key", "partner.group")
 
 #: By field and text, the triggers that may fire where the field reads so.
 ByName = Mapping[tuple[str, str], tuple[Versions, ...]]
@@ -95,7 +95,7 @@ def docket_of(triggers: Iterable[Versions]) -> Docket:
         on_payments_of=_frozen(by_partner),
         on_any_product=tuple(any_product),
         on_lines_of=_frozen(by_name),
-        names_partners=any(name == "partner.key" for name, _ in (*by_partner, *by_name)),
+        names_partners=any(name.startswith("partner.") for name, _ in (*by_partner, *by_name)),
         on_occasions=tuple(occasions),
         occasions_count_payments=not read.isdisjoint(("customer.transactions", "customer.revenue")),
         needed=_needed(on_payments),
@@ -112,13 +112,16 @@ def _place(
     """Put a trigger, of which `judged` are the versions in question, where it is found by name, or else anywhere."""
     if not judged:
         return
+    found: list[list[tuple[str, str]]] = []
     for name in names:
         wanted = [texts_required(version.rules, name) for version in judged]
         if None not in wanted:
-            for text in sorted({text for texts in wanted if texts for text in texts}):
-                by_name.setdefault((name, text), []).append(versions)
-            return
-    anywhere.append(versions)
+            found.append(sorted({(name, text) for texts in wanted if texts for text in texts}))
+    if not found:
+        anywhere.append(versions)
+        return
+    for place in min(found, key=lambda places: max((len(by_name.get(place, ())) for place in places), default=0)):
+        by_name.setdefault(place, []).append(versions)
 
 
 def _frozen(by_name: Mapping[tuple[str, str], list[Versions]]) -> ByName:

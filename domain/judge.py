@@ -145,10 +145,7 @@ class Judge:
         if self.traced:
             found: Iterable[Versions] = self.program.triggers.values()
         else:
-            sold = self._named(line) if line is not None else None
-            named = {f"product.{item}": text for item, text in (sold or {}).items()}
-            if docket.names_partners and (payee := self._payee(line)) is not None:
-                named["partner.key"] = payee.partner_key
+            named = self._names_on(line)
             found = docket.on_line(named) if per_line else docket.on_the_whole(named)
         return [
             trigger
@@ -157,6 +154,17 @@ class Judge:
             and trigger.per_line is per_line
             and trigger.event is TriggerEvent.TRANSACTION_CREATED
         ]
+
+    def _names_on(self, line: Line | None) -> dict[str, str]:
+        """What the docket finds triggers by."""
+        sold = self._named(line) if line is not None else None
+        named = {f"product.{item}": text for item, text in (sold or {}).items()}
+        if self.program.docket.names_partners and (payee := self._payee(line)) is not None:
+            named["partner.key"] = payee.partner_key
+            partner = self.program.partners.get(payee.partner_key)
+            if partner is not None and (group := partner.version_at(self.at).group) is not None:
+                named["partner.group"] = group
+        return named
 
     def product_name(self, line: Line) -> str | None:
         """What the product that a line paid for was called then; None without a product."""

@@ -101,6 +101,22 @@ def test_one_partner_s_triggers_are_met_where_it_is_paid() -> None:
     assert keys(docket.on_line({"product.name": "Surveys", "partner.key": "ada"})) == ["line"]
 
 
+def test_triggers_are_met_by_what_tells_most_of_them_apart() -> None:
+    """Of many on one product those of other groups are not met; of many of one group those on other products."""
+
+    def both(key: str, product: str, group: str) -> tuple[Trigger]:
+        inbox = {"field": "product.name", "op": "is_any_of", "value": [product]}
+        return (trigger_of(key, {"all": [inbox, {"field": "partner.group", "op": "is_any_of", "value": [group]}]}),)
+
+    by_group = docket_of([both(f"t{number}", "Inbox", f"group-{number}") for number in range(50)])
+    assert by_group.names_partners
+    assert len(by_group.on_line({"product.name": "Inbox", "partner.group": "group-7"})) <= 2
+    assert "t7" in keys(by_group.on_line({"product.name": "Inbox", "partner.group": "group-7"}))
+    by_product = docket_of([both(f"t{number}", f"Product {number}", "gold") for number in range(50)])
+    assert len(by_product.on_line({"product.name": "Product 7", "partner.group": "gold"})) <= 2
+    assert "t7" in keys(by_product.on_line({"product.name": "Product 7", "partner.group": "gold"}))
+
+
 def test_a_trigger_is_met_wherever_one_of_its_versions_may_fire() -> None:
     """After an edit from one product to another, and to the whole payment, both lines and the whole meet it."""
     first = trigger_of("t", {"field": "product.name", "op": "is_any_of", "value": ["Inbox"]})
