@@ -32,9 +32,10 @@ class Size:
     lines: int = 200_000
     transactions: int = 200_000
     of_one: int = 10_000
+    triggers: int = 1_000
 
 
-QUICK = Size(seconds=4, events=2_000, lines=20_000, transactions=20_000, of_one=1_000)
+QUICK = Size(seconds=4, events=2_000, lines=20_000, transactions=20_000, of_one=1_000, triggers=200)
 #: Lines that a customer's five events come to, two of three of them payments of two lines.
 _LINES_PER_CUSTOMER = EVENTS * 4 / 3
 
@@ -64,7 +65,8 @@ class Bench:
 
     def growth(self) -> list[Result]:
         """The same payments after different pasts."""
-        return growing.measure(self._engine, self._size.transactions, self._size.of_one)
+        size = self._size
+        return growing.measure(self._engine, size.transactions, size.of_one, size.triggers)
 
     def preview(self) -> list[Result]:
         """A draft over a past."""
