@@ -12,7 +12,6 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
 
 from domain.errors import AttributionError, TryLater
 from infra.retries import LOCK_NOT_AVAILABLE, sqlstate_of
@@ -21,6 +20,7 @@ SERVER_VERSION_MIN = 15
 #: Any constant nobody else uses: two migrators meet on it.
 _MIGRATION_LOCK = 0x50415F4D49475254
 _MIGRATION_LOCK_WAIT_S = 60
+_MIGRATION_LOCK_PAUSE_S = 0.2
 _MIGRATION_ATTEMPTS_MAX = 20
 #: With any of these off, a server confirms what a crash may take back.
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
@@ -160,12 +160,22 @@ def upgrade_to_head(engine: Engine) -> None:
 
 
 def _lock_out_other_migrators(connection: Connection) -> None:
-    """Taken for the session: it ends with the connection, however that comes about."""
-    try:
+    """Taken for the session: it ends with the connection, however that comes about.
+
+    Asked for again and again rather than waited for: an index that is built beside the traffic waits for the end of
+    every transaction begun before it, and that of a migrator who waits for the one who builds would never end.
+    """
+
+    def lock() -> bool:
         with connection.begin():
-            connection.execute(text(f"set local lock_timeout = '{_MIGRATION_LOCK_WAIT_S}s'"))
-            connection.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
-    except DBAPIError as error:
-        if sqlstate_of(error) != LOCK_NOT_AVAILABLE:
-            raise
+            return bool(connection.scalar(text("select pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}))
+
+    policy = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda locked: not locked),
+        stop=tenacity.stop_after_delay(_MIGRATION_LOCK_WAIT_S),
+        wait=tenacity.wait_fixed(_MIGRATION_LOCK_PAUSE_S),
+    )
+    try:
+        policy(lock)
+    except tenacity.RetryError as error:
         raise TryLater("another process is migrating the database and does not finish; try again later") from error
