@@ -10,7 +10,7 @@ from domain.docket import docket_of
 from domain.facts import CustomerSeen, ProductStatus, Source
 from domain.judge import verdicts
 from domain.products import ProductVersion
-from domain.triggers import Trigger, parse_trigger
+from domain.triggers import Trigger, TriggerEvent, parse_trigger
 from tests.domain.test_judge import LONG_AGO, NOON, case, line, paid, program
 
 NAMES = ["Inbox", "Live Chat", "Surveys"]
@@ -128,3 +128,16 @@ def test_a_trigger_is_met_wherever_one_of_its_versions_may_fire() -> None:
     assert docket.on_any_product == ()
     other = trigger_of("t", {"field": "product.key", "op": "is_any_of", "value": ["pbook_1"]}, 4)
     assert docket_of([(first, other)]).on_any_product == ((first, other),)
+
+
+def test_the_customer_s_standing_is_asked_for_where_an_occasion_reads_any_of_it() -> None:
+    """Number of payments or revenue, either is enough; a rule on nothing of the kind asks for neither."""
+
+    def counts(rules: dict[str, Any]) -> bool:
+        return docket_of(
+            [(replace(trigger_of("t", rules), event=TriggerEvent.PRODUCT_CREATED),)]
+        ).occasions_count_payments
+
+    assert counts({"field": "customer.transactions", "op": "gte", "value": 1})
+    assert counts({"field": "customer.revenue", "op": "gte", "value": 5000})
+    assert not counts({"field": "product.name", "op": "is_any_of", "value": ["Inbox"]})

@@ -75,6 +75,15 @@ def test_a_flat_amount_shrinks_with_what_is_left() -> None:
         assert earning_on(flat, share, paid(share), Basis.NET) == Earning(501, left_minor, "eur", text)
 
 
+def test_a_flat_amount_shrinks_on_the_basis_of_the_program() -> None:
+    """Before discounts where those stay in: what is left is told of what that came to."""
+    share = line(10_000, 2_000, 4_000)
+    gross = earning_on(FlatAction(500, "usd"), share, paid(share), Basis.GROSS)
+    assert gross.arithmetic == "flat 5.00 USD x 50.00 USD of 100.00 USD left = 2.50 USD"
+    net = earning_on(FlatAction(500, "usd"), share, paid(share), Basis.NET)
+    assert net.arithmetic == "flat 5.00 USD x 40.00 USD of 80.00 USD left = 2.50 USD"
+
+
 def test_below_nothing_nothing_is_earned() -> None:
     """Credits of the same payment may outweigh what reversals left of its charges."""
     both = paid(line(10_000, 0, 10_000), line(-4_000, key="b"))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from domain.case import CaseFile, Program
 from domain.catalogue import Catalogue, Entry, EntryName
@@ -11,9 +12,11 @@ from domain.commissions import Commission, CommissionState
 from domain.customers import Claim
 from domain.facts import ProductStatus, Source
 from domain.judge import desired, verdicts
+from domain.limits import Limit, Usage
 from domain.partners import Partner, PartnerVersion
 from domain.products import ProductVersion
 from domain.rule_documents import parse_rule
+from domain.standings import Standing
 from domain.transactions import Basis, Line, Transaction
 from domain.triggers import FlatAction, PercentAction, Trigger, TriggerEvent
 
@@ -222,3 +225,18 @@ def test_judging_twice_says_the_same() -> None:
         told = [replace(verdict, trace=None) for verdict in traced]
         assert [verdict for verdict in plain if verdict.fired] == [verdict for verdict in told if verdict.fired]
         assert all(verdict in told for verdict in plain)
+
+
+def test_the_months_of_a_limit_end_by_the_clock_of_the_program() -> None:
+    """Begun on 28 February at nine in the evening in New York: over there on 28 March, four days sooner than in UTC."""
+    once = trigger("all", "10")
+    month = replace(once, action=replace(once.action, limit=Limit(months=1)))
+    began = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    file = case(
+        paid("in_2", line(1000), day=29),
+        previous={"stripe:in_2": "stripe:in_1"},
+        standings={"stripe:in_1": Standing(1, {"usd": 1000}, {"all": Usage(1, began)})},
+    )
+    in_utc = program(month)
+    assert amounts("in_2", file, in_utc) == [("all", None, 100, "usd")]
+    assert amounts("in_2", file, replace(in_utc, zone=ZoneInfo("America/New_York"))) == []

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from domain.occasions import CustomerFile, customer_verdicts, moments, occasions_of, partner_verdicts, subjects_of
 from domain.triggers import TriggerEvent
@@ -192,6 +193,16 @@ on 2026-01-02   trigger   slow: 3.00 USD when a product is bought, for product I
     assert (said_of_it.trigger_version, said_of_it.offer) == (2, "3 dollars")
     assert (said_of_it.claimant.partner_key, said_of_it.claimant.event) == ("ada", "product_created")
     assert [(part.amount_minor, part.due_at) for part in verdict.instalments] == [(150, at)]  # February's: churned
+
+
+def test_instalments_fall_due_by_the_clock_of_the_program() -> None:
+    """Seven in the morning in New York stays seven when summer time begins: an hour earlier in UTC."""
+    table = "on 2026-01-01   trigger   slow: 3.00 USD when a product is bought, for product Inbox, in 4 monthly parts\n"
+    stage = played(PROGRAM, table, BOUGHT)
+    program = replace(stage.program, zone=ZoneInfo("America/New_York"))
+    (verdict,) = [v for _, v in customer_verdicts(file_of(stage), program) if v.fired and v.trigger.key == "slow"]
+    due = [part.due_at.astimezone(UTC) for part in verdict.instalments if part.due_at is not None]
+    assert [(at.month, at.day, at.hour) for at in due] == [(1, 6, 12), (2, 6, 12), (3, 6, 12), (4, 6, 11)]
 
 
 def test_rules_read_what_the_customer_has_paid_by_then() -> None:

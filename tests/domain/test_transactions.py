@@ -1,5 +1,6 @@
 """One paid invoice is one transaction with one line per product."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from domain.facts import InvoiceLine, InvoicePaid, Source
@@ -41,6 +42,13 @@ def test_lines_of_one_product_on_one_subscription_are_netted() -> None:
     assert (netted.gross_minor, netted.discount_minor, netted.net_minor) == (5000, 900, 4100)
     assert (netted.quantity, netted.price_keys) == (3, ("price_inbox",))
     assert (netted.amount_minor(Basis.NET), netted.amount_minor(Basis.GROSS)) == (4100, 5000)
+
+
+def test_one_recurring_part_makes_a_netted_line_recurring() -> None:
+    """A set-up fee beside the month is of the subscription; alone it says nothing of how long the product goes on."""
+    month, fee = line("il_1", 9900), replace(line("il_2", 500), recurring=False)
+    assert lines_of(fee, month)["sub_1/prod_inbox"].recurring is True
+    assert lines_of(fee)["sub_1/prod_inbox"].recurring is False
 
 
 def test_other_subscriptions_and_no_subscription_stay_apart() -> None:
