@@ -313,16 +313,17 @@ def _poisoned_worker(stage: Stage, redis_url: str, events: str, act: str) -> Pro
 
 def test_a_worker_that_is_told_to_stop_finishes_its_batch(stage: Stage, redis_url: str, tmp_path: Path) -> None:
     """SIGTERM amid a backlog: the batch at hand is done, no row stays claimed, and no event was begun in vain."""
+    backlog = 3_000  # more than all processes of the worker have at hand at once
     stage.drainer.sweep()
     unhurried = _poisoned_worker(stage, redis_url, "evt_", "time.sleep(0.008)")
     with _running(stage, (unhurried,), tmp_path) as program:
-        program.store(1200)
-        assert _eventually(lambda: program.open_count() < 1200, RECOVERED_WITHIN_S)
+        program.store(backlog)
+        assert _eventually(lambda: program.open_count() < backlog, RECOVERED_WITHIN_S)
     open_count = program.open_count()
-    assert 0 < open_count < 1200
+    assert 0 < open_count < backlog
     assert stage.ask("select count(*) from inbox where claimed_by is not null") == [(0,)]
     assert stage.ask("select distinct attempts from inbox where next_attempt_at is not null") == [(0,)]
-    assert stage.ask("select count(*) from commission_entries") == [(1200 - open_count,)]
+    assert stage.ask("select count(*) from commission_entries") == [(backlog - open_count,)]
 
 
 def _poison() -> dict[str, Any]:
