@@ -5,6 +5,6 @@ An endpoint is a plain function `def show(page: ThisPage, key: Key) -> Response`
 in `page.show("template.html", ...)`, or after a POST in `page.done("/path", "what was done")`. It reads and writes
 nothing by itself: what a page shows or does, the API shows and does, redacted and audited alike.
 
-A POST is let in with the session's form token only. What it was sent is `page.form`; `page.attempt(...)` gives back the
-mistakes for the form to show, with nothing of the attempt left behind. See decision 0034.
+A POST is let in with the session's form token only. What it was sent is `page.form`; `page.attempt(...)` gives what was
+done, or the `Mistakes` for the form to show, with nothing of the attempt left behind. See decision 0034.
 """

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from dashboard.api import rewards
 from dashboard.fields import Key
 from dashboard.lists import LIMIT_MAX
-from dashboard.pages.routes import ThisPage, manager_pages, paged
+from dashboard.pages.routes import Mistakes, ThisPage, manager_pages, paged
 from domain.commissions import CommissionState
 from domain.errors import Rejected
 from infra.ledger.moves import approve
@@ -68,9 +68,8 @@ def read(page: ThisPage, key: Key) -> Response:
 @router.post("/commissions/{key:path}")
 def change(page: ThisPage, key: Key) -> Response:
     """Move it; a move that is not legal, or lacks its reason, is refused with what is missing."""
-    said = []
     given = {name: page.form[name] for name in ("reward_status", "decline_reason") if name in page.form}
-    mistakes = page.attempt(lambda: said.append(rewards.change(page, key, page.body(rewards.Move, given)).message))
-    if mistakes is not None:
-        return page.show("commission.html", mistakes.status, item=rewards.read(page, key).data, mistakes=mistakes)
-    return page.done(page.address(), f"Done: {said[0]}")
+    done = page.attempt(lambda: rewards.change(page, key, page.body(rewards.Move, given)))
+    if isinstance(done, Mistakes):
+        return page.show("commission.html", item=rewards.read(page, key).data, mistakes=done)
+    return page.done(page.address(), f"Done: {done.message}")

@@ -37,8 +37,10 @@ def change(page: ThisPage, key: LongKey) -> Response:
     before = customers.read(page, key).data
     shown = {name: getattr(before, name) for name in _FIELDS}
     given = {name: page.form.get(name) for name in _FIELDS if page.form.get(name) != shown[name]}
-    mistakes = page.attempt(lambda: customers.change(page, key, page.body(customers.CustomerChange, given)))
-    return _show(page, key, mistakes) if mistakes else page.done(page.address(), "Saved; what follows is being booked.")
+    done = page.attempt(lambda: customers.change(page, key, page.body(customers.CustomerChange, given)))
+    if isinstance(done, Mistakes):
+        return _show(page, key, done)
+    return page.done(page.address(), "Saved; what follows is being booked.")
 
 
 def _show(page: PageVisit, key: str, mistakes: Mistakes | None = None) -> Response:
@@ -58,4 +60,4 @@ def _show(page: PageVisit, key: str, mistakes: Mistakes | None = None) -> Respon
     found = products.list_products(page, had).data
     about |= {"products": found.items, "more_products": found.has_more}
     about["payments"] = transactions.list_transactions(page, payments).data.items
-    return page.show("customer.html", mistakes.status if mistakes else 200, item=item, mistakes=mistakes, **about)
+    return page.show("customer.html", item=item, mistakes=mistakes, **about)

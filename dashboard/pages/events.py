@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from dashboard.api import dead_letters, events
 from dashboard.api.events import EventId
-from dashboard.operations import DeadFilter, Reason, Replay
-from dashboard.pages.routes import PageVisit, ThisPage, manager_pages, paged
+from dashboard.operations import DeadFilter, Done, Reason, Replay
+from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, paged
 from infra.inbox import InboxState
 from infra.replays import IGNORABLE
 from infra.reports import body_of
@@ -53,15 +53,16 @@ def replay(page: ThisPage, id: EventId) -> Response:  # noqa: A002
 def ignore(page: ThisPage, id: EventId) -> Response:  # noqa: A002
     """Put it aside."""
     reason = {name: page.form[name] for name in ("reason",) if name in page.form}
-    mistakes = page.attempt(lambda: events.ignore(page, id, page.body(Reason, reason)))
-    return _show(page, id, mistakes=mistakes) if mistakes else page.done(f"/events/{id}", "It is ignored.")
+    done = page.attempt(lambda: events.ignore(page, id, page.body(Reason, reason)))
+    if isinstance(done, Mistakes):
+        return _show(page, id, mistakes=done)
+    return page.done(f"/events/{id}", "It is ignored.")
 
 
-def _show(page: PageVisit, event: int, **also: object) -> Response:
+def _show(page: PageVisit, event: int, *, mistakes: Mistakes | None = None, trial: object = None) -> Response:
     item = events.read(page, event).data
-    shown = {"mistakes": None, "trial": None, **also}
-    status = getattr(shown["mistakes"], "status", 200)
-    return page.show("event.html", status, item=item, can_be_ignored=item.state in IGNORABLE, **shown)
+    can_be_ignored = item.state in IGNORABLE
+    return page.show("event.html", item=item, can_be_ignored=can_be_ignored, mistakes=mistakes, trial=trial)
 
 
 @router.get("/dead-letters")
@@ -75,28 +76,26 @@ def groups(page: ThisPage, filters: Annotated[dead_letters.Filters, Query()]) ->
 def act(page: ThisPage, act: Annotated[str, Path(pattern="^(replay|try|ignore)$")]) -> Response:
     """Replay a group, say what that would change, or put it aside."""
     given = {name: page.form[name] for name in ("fingerprint", "reason") if name in page.form}
-    done = []
 
-    def do() -> None:
+    def do() -> Done:
         if act != "try":
             page.confirm()
         if act == "ignore":
-            done.append(dead_letters.ignore(page, page.body(dead_letters.Ignore, given)).data)
-            return
+            return dead_letters.ignore(page, page.body(dead_letters.Ignore, given)).data
         body = page.body(DeadFilter, {"dry_run": act == "try", **{k: v for k, v in given.items() if k != "reason"}})
-        done.append(dead_letters.replay(page, body).data)
+        return dead_letters.replay(page, body).data
 
-    mistakes = page.attempt(do)
-    if mistakes is None and act != "try":
+    done = page.attempt(do)
+    mistakes = done if isinstance(done, Mistakes) else None
+    if not isinstance(done, Mistakes) and act != "try":
         said = "ignored" if act == "ignore" else "due again"
-        more = "; there are more of them: do it again" if done[0].after is not None else ""
-        return page.done("/dead-letters", f"{done[0].count} {said}{more}.")
+        more = "; there are more of them: do it again" if done.after is not None else ""
+        return page.done("/dead-letters", f"{done.count} {said}{more}.")
     filters = paged(dead_letters.Filters())
     return page.show(
         "dead_letters.html",
-        mistakes.status if mistakes else 200,
         filters=filters,
         found=dead_letters.list_groups(page, filters).data,
-        trial=done[0] if done else None,
+        trial=None if mistakes else done,
         mistakes=mistakes,
     )

@@ -26,13 +26,10 @@ def create(page: ThisPage) -> Response:
     """Add a partner."""
     given = {name: value for name, value in _given(page).items() if value}
     given["partner_key"] = page.form.get("partner_key", "")
-    made: list[Any] = []
-    mistakes = page.attempt(
-        lambda: made.append(partnerships.create(page, page.body(partnerships.NewPartnership, given)))
-    )
-    if mistakes is not None:
-        return _list(page, partnerships.Filters(), mistakes)
-    return page.done(_path(page, given["partner_key"]), f"{made[0].data.key}: {made[0].message}.")
+    made = page.attempt(lambda: partnerships.create(page, page.body(partnerships.NewPartnership, given)))
+    if isinstance(made, Mistakes):
+        return _list(page, partnerships.Filters(), made)
+    return page.done(_path(page, given["partner_key"]), f"{made.data.key}: {made.message}.")
 
 
 @router.get("/partners/{key:path}")
@@ -44,12 +41,9 @@ def read(page: ThisPage, key: Key) -> Response:
 @router.post("/partners/{key:path}/tokens")
 def issue_token(page: ThisPage, key: Key) -> Response:
     """A token for a member, shown on this page and never again."""
-    made: list[Any] = []
     given = {"member_key": page.form.get("member_key", "")}
-    mistakes = page.attempt(
-        lambda: made.append(partnerships.issue_token(page, key, page.body(partnerships.NewToken, given)).data)
-    )
-    return _show(page, key, mistakes, issued=made[0] if made else None)
+    made = page.attempt(lambda: partnerships.issue_token(page, key, page.body(partnerships.NewToken, given)))
+    return _show(page, key, made) if isinstance(made, Mistakes) else _show(page, key, issued=made.data)
 
 
 @router.post("/partners/{key:path}/revoked-tokens")
@@ -80,15 +74,14 @@ def change(page: ThisPage, key: Key) -> Response:
 
 
 def _changed(page: PageVisit, key: str, given: dict[str, Any]) -> Response:
-    mistakes = page.attempt(lambda: partnerships.change(page, key, page.body(partnerships.PartnershipVersion, given)))
-    return _show(page, key, mistakes) if mistakes else page.done(_path(page, key), "Saved.")
+    done = page.attempt(lambda: partnerships.change(page, key, page.body(partnerships.PartnershipVersion, given)))
+    return _show(page, key, done) if isinstance(done, Mistakes) else page.done(_path(page, key), "Saved.")
 
 
 def _list(page: PageVisit, filters: partnerships.Filters, mistakes: Mistakes | None = None) -> Response:
     asked = paged(filters)
     found = partnerships.list_partnerships(page, asked).data
-    status = mistakes.status if mistakes else 200
-    return page.show("partners.html", status, filters=asked, found=found, mistakes=mistakes)
+    return page.show("partners.html", filters=asked, found=found, mistakes=mistakes)
 
 
 def _show(
@@ -96,8 +89,7 @@ def _show(
 ) -> Response:
     item = partnerships.read(page, key).data
     tokens = partnerships.list_tokens(page, key, Page(limit=LIMIT_MAX)).data
-    status = mistakes.status if mistakes else 200
-    return page.show("partner.html", status, item=item, tokens=tokens, issued=issued, mistakes=mistakes)
+    return page.show("partner.html", item=item, tokens=tokens, issued=issued, mistakes=mistakes)
 
 
 def _given(page: PageVisit) -> dict[str, Any]:

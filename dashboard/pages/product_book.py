@@ -22,11 +22,10 @@ def find(page: ThisPage, filters: Annotated[product_book.Filters, Query()]) -> R
 def create(page: ThisPage) -> Response:
     """Add an entry."""
     given = {name: value for name, value in _given(page).items() if value or name == "name"}
-    made: list[Any] = []
-    mistakes = page.attempt(lambda: made.append(product_book.create(page, page.body(product_book.NewEntry, given))))
-    if mistakes is not None:
-        return _list(page, product_book.Filters(), mistakes)
-    return page.done(f"/product-book/{made[0].data.key}", f"{made[0].data.name}: {made[0].message}.")
+    made = page.attempt(lambda: product_book.create(page, page.body(product_book.NewEntry, given)))
+    if isinstance(made, Mistakes):
+        return _list(page, product_book.Filters(), made)
+    return page.done(f"/product-book/{made.data.key}", f"{made.data.name}: {made.message}.")
 
 
 @router.get("/product-book/{key:path}")
@@ -41,17 +40,16 @@ def change(page: ThisPage, key: Key) -> Response:
     before = product_book.read(page, key).data
     said = {**_given(page), "follows_provider": "follows_provider" in page.form}
     given = {name: value for name, value in said.items() if value != getattr(before, name)}
-    mistakes = page.attempt(lambda: product_book.change(page, key, page.body(product_book.EntryChange, given)))
-    if mistakes is not None:
-        return page.show("product_book_entry.html", mistakes.status, item=before, mistakes=mistakes)
+    done = page.attempt(lambda: product_book.change(page, key, page.body(product_book.EntryChange, given)))
+    if isinstance(done, Mistakes):
+        return page.show("product_book_entry.html", item=before, mistakes=done)
     return page.done(page.address(), "Saved.")
 
 
 def _list(page: PageVisit, filters: product_book.Filters, mistakes: Mistakes | None = None) -> Response:
     asked = paged(filters)
     found = product_book.list_entries(page, asked).data
-    status = mistakes.status if mistakes else 200
-    return page.show("product_book.html", status, filters=asked, found=found, mistakes=mistakes)
+    return page.show("product_book.html", filters=asked, found=found, mistakes=mistakes)
 
 
 def _given(page: PageVisit) -> dict[str, Any]:

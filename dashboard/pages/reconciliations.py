@@ -23,13 +23,10 @@ def start(page: ThisPage) -> Response:
     """Ask for one; a worker does it."""
     given: dict[str, Any] = {name: page.form[name] for name in ("provider", "scope") if name in page.form}
     given["dry_run"] = "dry_run" in page.form
-    made: list[Any] = []
-    mistakes = page.attempt(
-        lambda: made.append(reconciliations.start(page, page.body(reconciliations.NewReconciliation, given)))
-    )
-    if mistakes is not None:
-        return _list(page, reconciliations.Filters(), mistakes)
-    return page.done(f"/reconciliations/{made[0].data.key}", "A worker will do it; load this page again in a while.")
+    made = page.attempt(lambda: reconciliations.start(page, page.body(reconciliations.NewReconciliation, given)))
+    if isinstance(made, Mistakes):
+        return _list(page, reconciliations.Filters(), made)
+    return page.done(f"/reconciliations/{made.data.key}", "A worker will do it; load this page again in a while.")
 
 
 @router.get("/reconciliations/{key}")
@@ -41,5 +38,4 @@ def read(page: ThisPage, key: Key) -> Response:
 def _list(page: PageVisit, filters: reconciliations.Filters, mistakes: Mistakes | None = None) -> Response:
     asked = paged(filters)
     found = reconciliations.list_reconciliations(page, asked).data
-    status = mistakes.status if mistakes else 200
-    return page.show("reconciliations.html", status, filters=asked, found=found, mistakes=mistakes)
+    return page.show("reconciliations.html", filters=asked, found=found, mistakes=mistakes)

@@ -34,6 +34,7 @@ from infra.sessions import Session, proves, session_of, set_notice
 from infra.unit_of_work import unit_of_work_on
 
 Model = TypeVar("Model", bound=BaseModel)
+Done = TypeVar("Done")
 
 _FORM = "application/x-www-form-urlencoded"
 _FIELDS_MAX = 200
@@ -82,27 +83,28 @@ class PageVisit(Visit):
     #: The fields of a posted form that are not blank, each once.
     form: Mapping[str, str]
 
-    def show(self, template: str, status: int = 200, /, **values: object) -> Response:
-        """A page, with what was done before it, if it is the first after that."""
+    def show(self, template: str, /, *, mistakes: Mistakes | None = None, **values: object) -> Response:
+        """A page, with what was done before it, if it is the first after that; with mistakes, their status."""
         notice = self.session.notice
         if notice is not None:
             set_notice(self.connection, self.session, None)
-        given = {"mistakes": None, "given": self.form, **values}
-        return self.templates.answer(template, status, page=self, notice=notice, **given)
+        status = mistakes.status if mistakes is not None else 200
+        return self.templates.answer(
+            template, status, page=self, notice=notice, mistakes=mistakes, given=self.form, **values
+        )
 
     def done(self, where: str, notice: str) -> Response:
         """To another page, which says so."""
         set_notice(self.connection, self.session, notice)
         return RedirectResponse(where, 303, HEADERS)
 
-    def attempt(self, act: Callable[[], Any]) -> Mistakes | None:
-        """Do something, or nothing of it: then what is wrong."""
+    def attempt(self, act: Callable[[], Done]) -> Done | Mistakes:
+        """Do something and give what came of it, or do nothing of it: then what is wrong."""
         try:
             with self.connection.begin_nested():
-                act()
+                return act()
         except (Rejected, RequestValidationError) as error:
             return mistakes_of(self.request, error)
-        return None
 
     @property
     def must_confirm(self) -> bool:

@@ -40,11 +40,11 @@ def begin(page: ThisPage) -> Response:
 @router.post("/triggers/new")
 def create(page: ThisPage) -> Response:
     """Save it: it counts from now on, or from its `effective_from`."""
-    saved: list[triggers.ShownTrigger] = []
-    mistakes = page.attempt(lambda: saved.append(triggers.create(page, _document(page)).data))
-    if mistakes is not None:
-        return _editor(page, None, mistakes=mistakes)
-    return page.done(f"/triggers/{saved[0].key}", f"Saved as version {saved[0].version}.{_warned(saved[0])}")
+    made = page.attempt(lambda: triggers.create(page, _document(page)))
+    if isinstance(made, Mistakes):
+        return _editor(page, None, mistakes=made)
+    saved = made.data
+    return page.done(f"/triggers/{saved.key}", f"Saved as version {saved.version}.{_warned(saved)}")
 
 
 @router.post("/triggers/preview")
@@ -69,17 +69,13 @@ def read(page: ThisPage, key: Key) -> Response:
 @router.post("/triggers/{key:path}")
 def change(page: ThisPage, key: Key) -> Response:
     """A new version: what the editor says, or the same switched on or off."""
-    saved: list[Any] = []
-
-    def save() -> None:
-        switch = page.form.get("active")
-        said = _document(page) if switch is None else {"active": switch == "true"}
-        saved.append(triggers.change(page, key, said))
-
-    mistakes = page.attempt(save)
-    if mistakes is not None:
-        return _editor(page, key, mistakes=mistakes)
-    return page.done(page.address(), f"{saved[0].message}: version {saved[0].data.version}.{_warned(saved[0].data)}")
+    switch = page.form.get("active")
+    done = page.attempt(
+        lambda: triggers.change(page, key, _document(page) if switch is None else {"active": switch == "true"})
+    )
+    if isinstance(done, Mistakes):
+        return _editor(page, key, mistakes=done)
+    return page.done(page.address(), f"{done.message}: version {done.data.version}.{_warned(done.data)}")
 
 
 def _editor(
@@ -94,10 +90,10 @@ def _editor(
     item = triggers.read(page, key).data if key is not None else None
     versions = triggers.list_versions(page, key).data.items if key is not None else []
     saved = _text({name: getattr(item, name) for name in _FIELDS}) if item is not None else document
-    status = mistakes.status if mistakes is not None else 200
     typed = page.form.get("document", saved)
-    shown = {"item": item, "versions": versions, "document": typed, "mistakes": mistakes, "previewed": previewed}
-    return page.show("trigger.html", status, **shown)
+    return page.show(
+        "trigger.html", item=item, versions=versions, document=typed, mistakes=mistakes, previewed=previewed
+    )
 
 
 def _document(page: PageVisit) -> dict[str, Any]:
