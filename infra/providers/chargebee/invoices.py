@@ -5,6 +5,7 @@ settled an invoice count as paid: the credit note they come from has already low
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -72,25 +73,20 @@ def _annulled(invoice: shapes.Invoice, told: Told) -> Reversal:
         for line in invoice_lines(invoice)
         if (net_minor := line.amount_minor - line.discount_minor) > 0
     ]
-    return Reversal(
-        provider=PROVIDER,
-        kind=ReversalKind.CREDIT_NOTE,
-        reversal_key=f"{invoice.id}/annulled",
-        source=told.source(invoice),
-        currency=currency_of(invoice.currency_code),
-        amount_minor=max(0, invoice.total),
-        invoice_key=invoice.id,
-        lines=() if invoice.line_items_next_offset else tuple(lines),
-        provider_customer_key=invoice.customer_id,
-    )
+    whole = _of_the_whole(invoice, told, ReversalKind.CREDIT_NOTE, "annulled")
+    return whole if invoice.line_items_next_offset else replace(whole, lines=tuple(lines))
 
 
 def _unpaid(invoice: shapes.Invoice, told: Told) -> Reversal:
     """It may have been paid before: a payment is taken off an invoice before that is deleted, and nothing shows it."""
+    return _of_the_whole(invoice, told, ReversalKind.UNPAID, "unpaid")
+
+
+def _of_the_whole(invoice: shapes.Invoice, told: Told, kind: ReversalKind, suffix: str) -> Reversal:
     return Reversal(
         provider=PROVIDER,
-        kind=ReversalKind.UNPAID,
-        reversal_key=f"{invoice.id}/unpaid",
+        kind=kind,
+        reversal_key=f"{invoice.id}/{suffix}",
         source=told.source(invoice),
         currency=currency_of(invoice.currency_code),
         amount_minor=max(0, invoice.total),
