@@ -19,7 +19,15 @@ from domain.limits import room
 from domain.money import Money, format_money, percent_of
 from domain.partners import Partner
 from domain.products import ProductVersion, version_at
-from domain.readings import NO_PRODUCT, Values, customer_values, entry_of, line_product_values, partner_values, payee_of
+from domain.readings import (
+    NO_PRODUCT,
+    Values,
+    customer_values,
+    line_product_names,
+    line_product_states,
+    partner_values,
+    payee_of,
+)
 from domain.standings import Standing
 from domain.transactions import Line, Transaction
 from domain.triggers import PercentAction, Trigger, TriggerEvent, in_force
@@ -100,7 +108,7 @@ class Judge:
         self._standing_before = standing_before
         self._needed = ALL_NEEDED if traced else program.docket.needed
         self._payees: dict[str | None, Attribution | None] = {}
-        self._sold: dict[str, dict[str, str]] = {}
+        self._sold: dict[str, dict[str, str] | None] = {}
 
     def fired(self) -> list[Verdict]:
         """The charges and credits that fired: what money follows from."""
@@ -173,18 +181,17 @@ class Judge:
 
     def _named(self, line: Line) -> dict[str, str] | None:
         """What a rule can read of the product that does not depend on how it stood."""
-        if line.product_key is None:
-            return None
         if line.key not in self._sold:
-            provider, _, _ = self.paid.place_of(line)
-            entry = entry_of(line.price_keys, provider, line.product_key, self.program)
-            self._sold[line.key] = {"name": entry.name_at(self.at), "key": entry.key}
+            self._sold[line.key] = line_product_names(line, self.paid, self.program)
         return self._sold[line.key]
 
     def _product(self, line: Line) -> Values | fields.Unknown:
+        named = self._named(line)
+        if named is None:
+            return NO_PRODUCT
         if not self._needed.product_states:
-            return self._named(line) or NO_PRODUCT
-        return line_product_values(line, self.paid, history_of(line, self.paid, self.case), self.program)
+            return named
+        return {**named, **line_product_states(line, self.paid, history_of(line, self.paid, self.case))}
 
     def _earning(self, trigger: Trigger, line: Line | None, earlier: Sequence[Verdict]) -> Earning | str:
         """What a trigger whose rules hold earns, within its group and limit; a sentence where that is nothing."""

@@ -28,15 +28,23 @@ def line_product_values(
     line: Line, paid: Transaction, history: Sequence[ProductVersion], program: Program
 ) -> Values | fields.Unknown:
     """The product a line paid for. `history` holds its versions, oldest first; empty without a subscription."""
+    named = line_product_names(line, paid, program)
+    return NO_PRODUCT if named is None else {**named, **line_product_states(line, paid, history)}
+
+
+def line_product_names(line: Line, paid: Transaction, program: Program) -> dict[str, str] | None:
+    """What can be read of a line's product however that stood; None without a product."""
     if line.product_key is None:
-        return NO_PRODUCT
+        return None
     entry = entry_of(line.price_keys, paid.place_of(line)[0], line.product_key, program)
-    values: dict[str, object] = {"name": entry.name_at(paid.occurred_at), "key": entry.key}
+    return {"name": entry.name_at(paid.occurred_at), "key": entry.key}
+
+
+def line_product_states(line: Line, paid: Transaction, history: Sequence[ProductVersion]) -> dict[str, object]:
+    """How a line's product stood when it was paid. What was bought once is Active from its payment on."""
     if line.subscription_key is not None:
-        return values | _state_values(history, paid.occurred_at, paid.currency)
-    if line.net_minor > 0:
-        values |= {"status": ProductStatus.ACTIVE, "created": paid.occurred_at}
-    return values
+        return _state_values(history, paid.occurred_at, paid.currency)
+    return {"status": ProductStatus.ACTIVE, "created": paid.occurred_at} if line.net_minor > 0 else {}
 
 
 def product_values(
