@@ -96,6 +96,17 @@ class Stage:
             for table in ("commissions", "commission_entries"):
                 connection.execute(text(f"alter table {table} enable trigger user"))
 
+    def bury(self, *event_keys: str, reason: str, fingerprint: str, attempts: int = 0) -> None:
+        """Let stored events have died of one cause when they came."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                text("""
+                    update inbox set state = 'dead', next_attempt_at = null, finished_at = now(), attempts = :attempts,
+                        reason = :reason, fingerprint = :fingerprint where event_key = any(:keys)
+                """),
+                {"keys": list(event_keys), "reason": reason, "fingerprint": fingerprint, "attempts": attempts},
+            )
+
     # Looking.
 
     def ask(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import line
@@ -21,14 +20,7 @@ def played(stage: Stage) -> Stage:
     stage.trigger("ten", "10")
     stage.play([stripe.customer("cus_1", customer_key="acme", partner_key="ada"), _paid("in_1")])
     stage.store([_paid("in_2"), _paid("in_3")])
-    with stage.engine.begin() as connection:
-        connection.execute(
-            text("""
-                update inbox set state = 'dead', next_attempt_at = null, finished_at = now(), reason = 'broken',
-                    fingerprint = :fingerprint where event_key in ('evt_in_2', 'evt_in_3')
-            """),
-            {"fingerprint": FINGERPRINT},
-        )
+    stage.bury("evt_in_2", "evt_in_3", reason="broken", fingerprint=FINGERPRINT)
     return stage
 
 

@@ -12,6 +12,7 @@ from domain.judge import verdicts
 from domain.products import ProductVersion
 from domain.triggers import Trigger, TriggerEvent, parse_trigger
 from tests.domain.test_judge import LONG_AGO, NOON, case, line, paid, program
+from tests.domain.test_rules_agree import rule_trees
 
 NAMES = ["Inbox", "Live Chat", "Surveys"]
 
@@ -32,15 +33,7 @@ leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({"field": "customer.country", "op": "is_any_of", "value": ["DE"]}),
     st.just({"field": "customer.metadata.plan", "op": "is_not_set"}),
 )
-trees = st.recursive(
-    leaves,
-    lambda parts: st.one_of(
-        st.lists(parts, min_size=1, max_size=3).map(lambda each: {"all": each}),
-        st.lists(parts, min_size=1, max_size=3).map(lambda each: {"any": each}),
-        parts.map(lambda part: {"not": part}),
-    ),
-    max_leaves=5,
-)
+trees = rule_trees(leaves, parts_max=3, leaves_max=5)
 
 
 def trigger_of(key: str, rules: dict[str, Any], version: int = 1) -> Trigger:

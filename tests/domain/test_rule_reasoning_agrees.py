@@ -12,7 +12,7 @@ from domain.money import Money
 from domain.rule_documents import parse_rule
 from domain.rule_reasoning import can_both_hold, can_hold, implies
 from domain.rules import holds
-from tests.domain.test_rules_agree import documents, worlds
+from tests.domain.test_rules_agree import documents, rule_trees, worlds
 
 spans = st.sampled_from([{"days": 0}, {"days": 29}, {"days": 31}, {"days": 60}, {"months": 1}, {"months": 2}])
 aged_leaves = (
@@ -47,15 +47,7 @@ aged_leaves = (
         st.sampled_from([{}, {"currency": "usd"}, {"currency": "eur"}]),
     )
 )
-aged_documents = st.recursive(
-    aged_leaves,
-    lambda inner: st.one_of(
-        st.builds(lambda parts: {"all": parts}, st.lists(inner, min_size=1, max_size=3)),
-        st.builds(lambda parts: {"any": parts}, st.lists(inner, min_size=1, max_size=3)),
-        st.builds(lambda part: {"not": part}, inner),
-    ),
-    max_leaves=6,
-)
+aged_documents = rule_trees(aged_leaves, parts_max=3, leaves_max=6)
 aged_worlds = st.builds(
     lambda as_of, days, tags, amount, currency: Facts(
         {

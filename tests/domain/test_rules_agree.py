@@ -48,15 +48,24 @@ leaves = choice_conditions | part_conditions | number_conditions | integer_choic
 line_leaves = (part_conditions | number_conditions | integer_choices).flatmap(
     lambda leaf: st.builds(lambda where: {**leaf, "where": where}, part_conditions | number_conditions)
 )
-documents: st.SearchStrategy[dict[str, Any]] = st.recursive(
-    leaves | line_leaves,
-    lambda inner: st.one_of(
-        st.builds(lambda parts: {"all": parts}, st.lists(inner, min_size=1, max_size=4)),
-        st.builds(lambda parts: {"any": parts}, st.lists(inner, min_size=1, max_size=4)),
-        st.builds(lambda part: {"not": part}, inner),
-    ),
-    max_leaves=12,
-)
+
+
+def rule_trees(
+    leaves: st.SearchStrategy[dict[str, Any]], *, parts_max: int, leaves_max: int
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Rules of these conditions under all, any and not."""
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.builds(lambda parts: {"all": parts}, st.lists(inner, min_size=1, max_size=parts_max)),
+            st.builds(lambda parts: {"any": parts}, st.lists(inner, min_size=1, max_size=parts_max)),
+            st.builds(lambda part: {"not": part}, inner),
+        ),
+        max_leaves=leaves_max,
+    )
+
+
+documents = rule_trees(leaves | line_leaves, parts_max=4, leaves_max=12)
 worlds = st.builds(
     lambda product, line, partner, customer: Facts(
         {"product": product, "line": line, "partner": partner, "customer": customer}, AS_OF, BERLIN

@@ -45,14 +45,7 @@ def _paid(key: str, amount: int = 9900) -> dict[str, Any]:
 
 
 def _bury(stage: Stage, invoice: str, reason: str) -> None:
-    with stage.engine.begin() as connection:
-        connection.execute(
-            text("""
-                update inbox set state = 'dead', next_attempt_at = null, finished_at = now(), attempts = 3,
-                    reason = :reason, fingerprint = 'stripe invoice.paid ' || :reason where event_key = :key
-            """),
-            {"key": f"evt_{invoice}", "reason": reason},
-        )
+    stage.bury(f"evt_{invoice}", reason=reason, fingerprint=f"stripe invoice.paid {reason}", attempts=3)
 
 
 def _id(stage: Stage, invoice: str) -> int:

@@ -1,7 +1,7 @@
 """`attribution events show|replay|ignore` and `dead list|replay|ignore`: what they do, say, and refuse."""
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from tests.builders import line, stripe_events
 from tests.stage import Stage
@@ -20,14 +20,7 @@ def stage(engine: Engine) -> Stage:
     customer = stripe_events.customer("cus_1", customer_key="acme", partner_key="ada")
     stage.play([customer, _paid("in_1")])
     stage.store([_paid("in_2")])
-    with stage.engine.begin() as connection:
-        connection.execute(
-            text("""
-                update inbox set state = 'dead', next_attempt_at = null, finished_at = now(), reason = '[red]broken',
-                    fingerprint = :fingerprint where event_key = 'evt_in_2'
-            """),
-            {"fingerprint": FINGERPRINT},
-        )
+    stage.bury("evt_in_2", reason="[red]broken", fingerprint=FINGERPRINT)
     return stage
 
 

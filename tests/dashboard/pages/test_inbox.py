@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import line
@@ -17,14 +16,7 @@ FINGERPRINT = "stripe invoice.paid broken & <odd>"
 def broken(told: Stage) -> Stage:
     """Two payments of the story's customer that died of one cause when they came."""
     told.store([_paid("in_2"), _paid("in_3")])
-    with told.engine.begin() as connection:
-        connection.execute(
-            text("""
-                update inbox set state = 'dead', next_attempt_at = null, finished_at = now(), reason = 'it was broken',
-                    fingerprint = :fingerprint where event_key in ('evt_in_2', 'evt_in_3')
-            """),
-            {"fingerprint": FINGERPRINT},
-        )
+    told.bury("evt_in_2", "evt_in_3", reason="it was broken", fingerprint=FINGERPRINT)
     return told
 
 
