@@ -1,10 +1,16 @@
 """An ASGI application served by Granian in this one process, until SIGTERM or SIGINT."""
 
 import asyncio
+import ctypes
+import os
 import signal
 import socket
+import stat
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -18,6 +24,12 @@ from infra.settings import Settings, SettingsError
 HEADERS_WITHIN_S = 10
 HEADERS_BYTES_MAX = 16 * 1024
 CONNECTIONS_MAX = 2048
+
+#: From the signal to stop to the stop itself: for whoever has connected to send the request.
+LAST_REQUESTS_WITHIN_S = 0.3
+
+#: Linux's number for it; Python has no name.
+_SO_ATTACH_FILTER = 26
 
 _ADDRESS = "0.0.0.0"  # noqa: S104 - callers come from outside
 
@@ -45,14 +57,62 @@ def require_free_port(name: str, port: int) -> None:
             raise SettingsError((problem,)) from None
 
 
+class _Filter(ctypes.Structure):
+    """Linux's `sock_fprog`: how many instructions a packet filter has, and where they are."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def leave_newcomers_waiting(port: int) -> None:
+    """From now on nobody connects to `port`: their packets are dropped, and their system knocks again after a second.
+
+    By then the next process listens, or nobody does and they are refused. Closing the socket instead would reset
+    those who have connected and are not accepted yet. Does nothing where the system has no such filter, or forbids it.
+    """
+    drop_all = ctypes.create_string_buffer(b"\x06\0\0\0\0\0\0\0", 8)  # one instruction: keep 0 bytes
+    program = bytes(_Filter(1, ctypes.addressof(drop_all)))
+    for listener in _listening_at(port):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+def _listening_at(port: int) -> Iterator[socket.socket]:
+    """The server does not tell its socket; the system lists what this process has open."""
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()] if sys.platform == "linux" else ():
+        with suppress(OSError):  # closed by now
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                with socket.socket(fileno=os.dup(number)) as found:
+                    if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.getsockname()[1] == port:
+                        yield found
+
+
+class _Closing:
+    """The application. Once `stopping`, each answer ends its connection: nobody sends a request into the end."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self.stopping = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_last(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        await self._application(scope, receive, send_last if self.stopping else send)
+
+
 def serve(application: Any, port: int, *, announce_stop: Callable[[], None], cut_short: Callable[[], None]) -> None:
-    """Serve until told to stop; then `announce_stop`, and, in a thread, `cut_short`, which ends the process."""
+    """Serve until told to stop; then `announce_stop`, and, in a thread, `cut_short`, which ends the process.
+
+    Whoever had connected when the signal came gets an answer.
+    """
     uvloop.run(_serve(application, port, announce_stop, cut_short))
 
 
 async def _serve(application: Any, port: int, announce_stop: Callable[[], None], cut_short: Callable[[], None]) -> None:
+    closing = _Closing(application)
     server = Server(
-        application,
+        closing,
         address=_ADDRESS,
         port=port,
         interface=Interfaces.ASGI,
@@ -68,8 +128,10 @@ async def _serve(application: Any, port: int, announce_stop: Callable[[], None],
 
     def stop() -> None:
         announce_stop()
+        closing.stopping = True
         threading.Thread(target=cut_short, daemon=True).start()
-        server.stop()  # type: ignore[no-untyped-call]
+        loop.call_later(LAST_REQUESTS_WITHIN_S, server.stop)
+        leave_newcomers_waiting(port)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,15 +6,24 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 from tests.webhooks.conftest import Query
-from tests.webhooks.receiver_process import STRIPE, ReceiverProcess, event_body, post_head, running, signature
+from tests.webhooks.receiver_process import (
+    STRIPE,
+    ReceiverProcess,
+    event_body,
+    free_port,
+    post_head,
+    running,
+    running_at,
+    signature,
+)
 
 #: At once: more than the receiver lets in.
 _SENDERS = 800
@@ -107,39 +116,69 @@ def test_what_is_too_much_is_turned_away_and_comes_again(own_receiver: ReceiverP
 def test_a_deploy_turns_nobody_away(database_url: str, redis_url: str, own_stored: Query, tmp_path: Path) -> None:
     """Twice another receiver takes over and the former is told to stop: all deliveries get 200, once (F22)."""
     settings = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-    statuses: Counter[object] = Counter()
-    ended = threading.Event()
     with ExitStack() as stack:
         taking = [stack.enter_context(running(tmp_path, **settings))]
-        threads = [threading.Thread(target=_deliver_on, args=(n, taking, statuses, ended.is_set)) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        try:
+        with delivering(taking) as statuses:
             for _ in range(2):
                 following = stack.enter_context(running(tmp_path, **settings))
                 before, taking[:] = taking[0], [following]
                 before.process.terminate()
                 assert before.process.wait(15) == 0
                 time.sleep(0.3)
-        finally:
-            ended.set()
-            for thread in threads:
-                thread.join()
     assert set(statuses) <= {200, "ConnectError"}
     assert statuses[200] > 50
     assert own_stored("select count(*) from inbox") == [(statuses[200],)]
 
 
+def test_ten_restarts_at_one_port_leave_nobody_without_an_answer(
+    database_url: str, redis_url: str, own_stored: Query, tmp_path: Path
+) -> None:
+    """Who connects gets 200 and a row, over new connections and kept ones; who cannot connect is refused (F22)."""
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    port = free_port()
+    with ExitStack() as stack:
+        taking = [stack.enter_context(running_at(port, tmp_path, **settings))]
+        with delivering(taking) as statuses:
+            for _ in range(10):
+                taking[0].process.terminate()
+                assert taking[0].process.wait(15) == 0
+                taking[:] = [stack.enter_context(running_at(port, tmp_path, **settings))]
+                time.sleep(0.2)
+    assert set(statuses) <= {200, "ConnectError"}
+    assert statuses[200] > 200
+    assert own_stored("select count(*) from inbox") == [(statuses[200],)]
+
+
+@contextmanager
+def delivering(taking: list[ReceiverProcess]) -> Iterator["Counter[object]"]:
+    """Four at once deliver to whichever receiver is in `taking`; gives what became of their deliveries."""
+    statuses: Counter[object] = Counter()
+    ended = threading.Event()
+    threads = [threading.Thread(target=_deliver_on, args=(n, taking, statuses, ended.is_set)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield statuses
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
 def _deliver_on(
     thread: int, taking: list[ReceiverProcess], statuses: "Counter[object]", has_ended: Callable[[], bool]
 ) -> None:
-    """To whichever receiver is taking deliveries, as a load balancer does; a refused connect is tried again."""
+    """To whichever receiver is taking deliveries, as a load balancer does; a refused connect is tried again.
+
+    Every other thread keeps its connection between two deliveries.
+    """
     count = 0
-    while not has_ended():
-        body = event_body(f"evt_{thread}_{count}")
-        address = f"http://127.0.0.1:{taking[0].port}{STRIPE}"
-        try:
-            statuses[httpx.post(address, content=body, headers=signature(body), timeout=15).status_code] += 1
-            count += 1
-        except httpx.TransportError as error:
-            statuses[type(error).__name__] += 1
+    with httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=thread % 2)) as client:
+        while not has_ended():
+            body = event_body(f"evt_{thread}_{count}")
+            address = f"http://127.0.0.1:{taking[0].port}{STRIPE}"
+            try:
+                statuses[client.post(address, content=body, headers=signature(body)).status_code] += 1
+                count += 1
+            except httpx.TransportError as error:
+                statuses[type(error).__name__] += 1

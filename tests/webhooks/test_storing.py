@@ -14,7 +14,7 @@ import pytest
 
 from infra.crashpoint import KILLED_EXIT_CODE
 from tests.webhooks.conftest import Query
-from tests.webhooks.receiver_process import REPOSITORY, ReceiverProcess, event_body, running
+from tests.webhooks.receiver_process import REPOSITORY, ReceiverProcess, event_body, post_head, running, signature
 from tests.webhooks.test_answers import new_key
 
 
@@ -89,6 +89,22 @@ def test_a_stop_finishes_what_is_in_flight(own_receiver: ReceiverProcess, own_st
     assert time.monotonic() - began_s < 10
     assert 1 <= acknowledged <= len(own_stored("select 1 from inbox"))
     assert '"receiver.stopped"' in own_receiver.log()
+
+
+def test_who_has_connected_before_a_stop_is_answered(own_receiver: ReceiverProcess, own_stored: Query) -> None:
+    """The request comes a moment after SIGTERM, over a connection made before: it gets 200 and a row (F22)."""
+    body = event_body("evt_late")
+    head = post_head(len(body), [f"Stripe-Signature: {signature(body)['stripe-signature']}"])
+    with own_receiver.socket() as connection:
+        time.sleep(0.2)
+        own_receiver.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        connection.sendall(head + body)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
+    assert own_stored("select event_key from inbox") == [("evt_late",)]
+    assert own_receiver.process.wait(10) == 0
 
 
 def test_missing_settings_are_named(tmp_path: Path) -> None:
