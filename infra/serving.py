@@ -18,6 +18,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from infra.hangup import Terminal
 from infra.settings import Settings, SettingsError
 
 #: Also how long a connection may sit idle between two requests.
@@ -101,15 +102,28 @@ class _Closing:
         await self._application(scope, receive, send_last if self.stopping else send)
 
 
-def serve(application: Any, port: int, *, announce_stop: Callable[[], None], cut_short: Callable[[], None]) -> None:
+def serve(
+    application: Any,
+    port: int,
+    *,
+    announce_stop: Callable[[], None],
+    cut_short: Callable[[], None],
+    reload: Callable[[], None] | None = None,
+) -> None:
     """Serve until told to stop; then `announce_stop`, and, in a thread, `cut_short`, which ends the process.
 
-    Whoever had connected when the signal came gets an answer.
+    Whoever had connected when the signal came gets an answer. `reload` is for SIGHUP.
     """
-    uvloop.run(_serve(application, port, announce_stop, cut_short))
+    uvloop.run(_serve(application, port, announce_stop, cut_short, reload))
 
 
-async def _serve(application: Any, port: int, announce_stop: Callable[[], None], cut_short: Callable[[], None]) -> None:
+async def _serve(
+    application: Any,
+    port: int,
+    announce_stop: Callable[[], None],
+    cut_short: Callable[[], None],
+    reload: Callable[[], None] | None,
+) -> None:
     closing = _Closing(application)
     server = Server(
         closing,
@@ -136,4 +150,7 @@ async def _serve(application: Any, port: int, announce_stop: Callable[[], None],
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    if reload is not None:
+        terminal = Terminal()
+        loop.add_signal_handler(signal.SIGHUP, lambda: stop() if terminal.is_gone() else reload())
     await server.serve()

@@ -20,6 +20,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from domain.errors import AttributionError
 
+#: What the receiver reads again on SIGHUP. Each may be in a file of its own, which `<NAME>_FILE` names: a running
+#: process gets no other environment, but a file may change.
+WEBHOOK_SECRETS = ("stripe_webhook_secrets", "chargebee_webhook_users")
+
 #: A shorter signing secret can be guessed; the real ones have 32 characters and more.
 SECRET_LENGTH_MIN = 16
 
@@ -251,6 +255,7 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path |
     """
     from_file, problems = _read_env_file(env_file)
     merged = {**from_file, **(os.environ if environment is None else environment)}
+    problems += tuple(filter(None, [_read_secret_file(merged, field.upper()) for field in WEBHOOK_SECRETS]))
     names = {field: merged.get(field.upper(), "").strip() for field in Settings.model_fields}
     try:
         settings = Settings(**{field: value for field, value in names.items() if value})  # type: ignore[arg-type]
@@ -261,6 +266,25 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path |
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def fixed_by_environment() -> tuple[str, ...]:
+    """Those of WEBHOOK_SECRETS, by name, that this process was started with: no file says otherwise while it runs."""
+    return tuple(field.upper() for field in WEBHOOK_SECRETS if field.upper() in os.environ)
+
+
+def _read_secret_file(merged: dict[str, str], name: str) -> str | None:
+    """Put what the file named by `<name>_FILE` holds into `merged`; the problem with it, if there is one."""
+    path = merged.get(f"{name}_FILE", "").strip()
+    if not path:
+        return None
+    if merged.get(name, "").strip():
+        return f"{name}: is set, and {name}_FILE too; unset one of them"
+    try:
+        merged[name] = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{name}_FILE: cannot be read ({type(error).__name__}); make it name a readable UTF-8 file, or unset it"
+    return None if merged[name] else f"{name}_FILE: names a file that is empty; put {name}'s value into it, or unset it"
 
 
 def _read_env_file(path: Path | None) -> tuple[dict[str, str], tuple[str, ...]]:

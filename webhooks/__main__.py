@@ -1,4 +1,7 @@
-"""`python -m webhooks`: the receiver on PORT, in this one process, until SIGTERM or SIGINT."""
+"""`python -m webhooks`: the receiver on PORT, in this one process, until SIGTERM or SIGINT.
+
+SIGHUP has it read the webhooks' secrets again.
+"""
 
 import os
 import sys
@@ -32,7 +35,13 @@ def main() -> int:
     configure_logging("web", never_block=True, log_format=settings.log_format)
     application = Application(settings)
     spare_what_is_loaded()
-    serve(application, settings.port, announce_stop=application.announce_stop, cut_short=_end_in_time)
+    serve(
+        application,
+        settings.port,
+        announce_stop=application.announce_stop,
+        cut_short=_end_in_time,
+        reload=application.reload_secrets,
+    )
     return 0
 
 

@@ -16,6 +16,7 @@ from webhooks.inbox_writer import InboxWriter, connections_of
 from webhooks.metrics import Metrics
 from webhooks.reading import Receive
 from webhooks.receiver import Receiver, Scope
+from webhooks.secret_reload import SecretReload, accepted_by
 
 #: Below the deadline of a delivery, so that the server gives up first where it still can.
 _STATEMENT_TIMEOUT_S = 4.5
@@ -49,7 +50,9 @@ class Application:
         self._wake = Wake(settings.redis_url, on_error=self._metrics.wake_errors.inc)
         self._batcher = Batcher(lambda: InboxWriter(connections_of(self._writing)), self._finished)
         self._health = health_of(self._asking)
-        self._receiver = Receiver(doors_of(settings), self._batcher, self._health, self._metrics)
+        doors = doors_of(settings)
+        self._receiver = Receiver(doors, self._batcher, self._health, self._metrics)
+        self.reload_secrets = SecretReload(settings, doors, self._receiver.replace_doors, self._metrics.reload)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: requests go to the receiver; the lifespan starts and stops the rest."""
@@ -70,7 +73,7 @@ class Application:
     def _start(self) -> None:
         self._wake.start()
         self._batcher.start()
-        _log.info("receiver.started")
+        _log.info("receiver.started", accepted=accepted_by(self._receiver.doors))
 
     async def _stop(self) -> None:
         await asyncio.to_thread(self._batcher.stop)

@@ -16,6 +16,9 @@ from infra.providers.stripe.verify import Refusal, StripeVerifier, read_header
 from infra.settings import Settings
 from webhooks.inbox_writer import Row
 
+#: The reason of a delivery that shows no secret we know: either provider's word for it.
+NO_MATCH = "no_match"
+
 #: Header names are lower case. A name that came twice is in `Headers` as None.
 Headers = Mapping[bytes, bytes | None]
 
@@ -45,9 +48,10 @@ Admit = Callable[[bytes, float], Admitted | TurnedAway]
 
 
 class Door(Protocol):
-    """What a provider needs to have webhooks here."""
+    """What a provider needs to have webhooks here. `fingerprints`: of the secrets that are believed."""
 
     provider: str
+    fingerprints: tuple[str, ...]
 
     def screen(self, headers: Headers) -> Admit | TurnedAway:
         """Judge the headers alone, cheaply; what comes back judges the body."""
@@ -60,6 +64,7 @@ class StripeDoor:
 
     def __init__(self, verifier: StripeVerifier) -> None:
         self._verifier = verifier
+        self.fingerprints = verifier.fingerprints
 
     def screen(self, headers: Headers) -> Admit | TurnedAway:
         """Refuses what has no well-formed signature header."""
@@ -103,6 +108,7 @@ class ChargebeeDoor:
 
     def __init__(self, verifier: ChargebeeVerifier) -> None:
         self._verifier = verifier
+        self.fingerprints = verifier.fingerprints
 
     def screen(self, headers: Headers) -> Admit | TurnedAway:
         """Refuses whoever does not show a configured user and password."""

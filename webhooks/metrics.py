@@ -49,6 +49,9 @@ class Metrics:
         self._batch_errors = Counter(
             "webhook_batch_errors", "Batches with rows that were not written", registry=self.registry
         )
+        self._reloads = Counter(
+            "webhook_secret_reloads", "Reloads of the secrets by outcome", ("outcome",), registry=self.registry
+        )
         self.wake_errors = Counter("webhook_wake_errors", "Wakes that could not be sent", registry=self.registry)
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
@@ -64,6 +67,10 @@ class Metrics:
         self._secret_child((provider, fingerprint)).inc()
         if skew_s is not None:
             self._skew.observe(skew_s)
+
+    def reload(self, outcome: str) -> None:
+        """Count one reload of the secrets: `applied`, or `refused` where the old ones stay."""
+        self._reloads.labels(outcome).inc()
 
     def batch(self, report: BatchReport) -> None:
         """Count one finished batch."""

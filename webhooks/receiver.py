@@ -11,10 +11,11 @@ from infra.health import Health
 from webhooks.answers import ACCEPTED, DUPLICATE, GET_ONLY, Answer, Send, plain, refusal
 from webhooks.batcher import Batcher, Stored
 from webhooks.clock_watch import ClockWatch
-from webhooks.doors import Admit, Door, Headers, TurnedAway
+from webhooks.doors import NO_MATCH, Admit, Door, Headers, TurnedAway
 from webhooks.metrics import Metrics
 from webhooks.reading import BODY_BYTES_MAX, ClientGone, InFlight, Receive, read_body
 from webhooks.refusal_log import RefusalLog
+from webhooks.secret_watch import SecretWatch
 
 Scope = MutableMapping[str, Any]
 
@@ -33,13 +34,14 @@ class Receiver:
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._doors = doors
+        self.doors = doors
         self._batcher = batcher
         self._health = health
         self._metrics = metrics
         self._clock = clock
         self._refusals = RefusalLog()
         self._clock_watch = clock_watch = ClockWatch()
+        self._secret_watch = SecretWatch()
         self._in_flight = in_flight = InFlight()
         metrics.gauge("webhook_in_flight", "Deliveries being answered", lambda: in_flight.count)
         metrics.gauge("webhook_in_flight_bytes", "Bytes of their bodies", lambda: in_flight.bytes_held)
@@ -48,10 +50,14 @@ class Receiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        door = self._doors.get(scope["path"])
+        door = self.doors.get(scope["path"])
         answer = await (self._page(scope) if door is None else self._deliver(door, scope, receive))
         if answer is not None:
             await answer.send(send, with_body=scope["method"] != "HEAD")
+
+    def replace_doors(self, doors: Mapping[str, Door]) -> None:
+        """From the next request on these are the doors; whoever has come in already is judged as by the old ones."""
+        self.doors = doors
 
     async def _page(self, scope: Scope) -> Answer:
         path = scope["path"]
@@ -84,6 +90,8 @@ class Receiver:
         if isinstance(outcome, TurnedAway):
             self._metrics.delivery(door.provider, str(outcome.status), outcome.reason)
             self._refusals.refused(door.provider, outcome.status, outcome.reason)
+            if outcome.reason == NO_MATCH:
+                self._secret_watch.judged(door.provider, matched=False)
             return refusal(outcome.status)
         self._metrics.delivery(door.provider, "200", outcome.value)
         return ACCEPTED if outcome is Stored.ACCEPTED else DUPLICATE
@@ -116,6 +124,7 @@ class Receiver:
                 self._clock_watch.signed(admitted.skew_s)
             if isinstance(admitted, TurnedAway):
                 return admitted
+            self._secret_watch.judged(door.provider, matched=True)
             self._metrics.verified(door.provider, admitted.row.secret_fingerprint, admitted.skew_s)
             stored = await self._batcher.store(admitted.row)
             return TurnedAway(503, "not_committed") if stored is Stored.UNAVAILABLE else stored

@@ -20,6 +20,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "beat": (*_CELERY, "beat", "--loglevel", "INFO", "--scheduler", "celery.beat:Scheduler", "--pidfile="),
 }
 
+#: Read their secrets again on SIGHUP; to the others it would mean something else.
+_REREADING = ("web",)
+
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -39,4 +42,6 @@ def process_specs(
         # Lines come when they are printed, not when a buffer is full.
         "PYTHONUNBUFFERED": "1",
     }
-    return tuple(ProcessSpec(name, (sys.executable, *COMMANDS[name]), environment) for name in only)
+    return tuple(
+        ProcessSpec(name, (sys.executable, *COMMANDS[name]), environment, rereads=name in _REREADING) for name in only
+    )

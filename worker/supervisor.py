@@ -24,10 +24,12 @@ import structlog
 
 from infra.embedded.launch import launch_command
 from infra.embedded.parent_watch import SUPERVISOR_VARIABLE
+from infra.hangup import Terminal
 from worker.process_output import LineSplitter, OutputQueue, prefix
 
 log = structlog.get_logger()
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TICK_S = 0.1
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 10.0
@@ -39,12 +41,13 @@ _DRAIN_READS_MAX = 32
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process to run: `env` is its whole environment."""
+    """One process to run: `env` is its whole environment; `rereads`: it reads settings again on SIGHUP."""
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     cwd: Path | None = None
+    rereads: bool = False
 
 
 class _Child:
@@ -106,6 +109,7 @@ class Supervisor:
         self._stop_grace_s = stop_grace_s
         self._stop_asked = threading.Event()
         self._kill_asked = threading.Event()
+        self._reread_asked = threading.Event()
         self._had_to_kill = False
         self._thread: threading.Thread | None = None
         self._selector = selectors.DefaultSelector()
@@ -113,7 +117,8 @@ class Supervisor:
     def run(self) -> int:
         """Run until SIGINT or SIGTERM; a second one kills at once. 0: all ended cleanly, 1: some were killed.
 
-        Only for the main thread.
+        SIGHUP is passed on to those that read settings again; where it says that our terminal has gone, it ends
+        everything. Only for the main thread.
         """
         with self._signals():
             self.start()
@@ -153,10 +158,15 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
+        terminal = Terminal()
+
         def on_signal(number: int, frame: FrameType | None) -> None:
+            if number == signal.SIGHUP and not terminal.is_gone():
+                self._reread_asked.set()
+                return
             (self._kill_asked if self._stop_asked.is_set() else self._stop_asked).set()
 
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
         try:
             yield
         finally:
@@ -168,6 +178,9 @@ class Supervisor:
             while not self._stop_asked.is_set():
                 for child in self._children:
                     self._keep_running(child)
+                if self._reread_asked.is_set():
+                    self._reread_asked.clear()
+                    self._pass_on_hangup()
                 self._pass_on_output(_TICK_S)
             self._end_all()
         finally:  # only after an error of ours is there anything left
@@ -175,6 +188,11 @@ class Supervisor:
                 if child.running is not None:
                     self._clear_away(child, child.running)
             self._selector.close()
+
+    def _pass_on_hangup(self) -> None:
+        for child in self._children:
+            if child.spec.rereads and child.running is not None:
+                child.running.signal_leader(signal.SIGHUP)
 
     def _keep_running(self, child: _Child) -> None:
         if child.running is not None:

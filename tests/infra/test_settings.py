@@ -184,6 +184,31 @@ def test_a_missing_env_file_is_no_problem(tmp_path: Path) -> None:
     assert load_settings({"PORT": "9300"}, tmp_path / ".env").port == 9300
 
 
+def test_a_webhook_secret_may_be_in_a_file_of_its_own(tmp_path: Path) -> None:
+    """`<NAME>_FILE` names a file that holds the value: as containers mount secrets, and as a reload can read it."""
+    (tmp_path / "secrets").write_text(f"{SECRET},\n{SECRET}2\n")
+    (tmp_path / "users").write_text("billing:a-long-password")
+    settings = loaded(
+        STRIPE_WEBHOOK_SECRETS_FILE=str(tmp_path / "secrets"), CHARGEBEE_WEBHOOK_USERS_FILE=str(tmp_path / "users")
+    )
+    assert settings.stripe_webhook_secrets == (SECRET, f"{SECRET}2")
+    assert settings.chargebee_webhook_users == (("billing", "a-long-password"),)
+
+
+def test_a_bad_secret_file_is_named(tmp_path: Path) -> None:
+    """A file that is missing, empty or beside the setting itself is a problem of that name; no content is shown."""
+    file = tmp_path / "secrets"
+    file.write_text("  \n")
+    assert "names a file that is empty" in problems_of(STRIPE_WEBHOOK_SECRETS_FILE=str(file))[0]
+    file.write_text("short_secret")
+    (problem,) = problems_of(STRIPE_WEBHOOK_SECRETS_FILE=str(file), STRIPE_WEBHOOK_SECRETS=SECRET)
+    assert problem == "STRIPE_WEBHOOK_SECRETS: is set, and STRIPE_WEBHOOK_SECRETS_FILE too; unset one of them"
+    (problem,) = problems_of(STRIPE_WEBHOOK_SECRETS_FILE=str(file))
+    assert problem.startswith("STRIPE_WEBHOOK_SECRETS: secret 1 of 1 is shorter")
+    (problem,) = problems_of(CHARGEBEE_WEBHOOK_USERS_FILE=str(tmp_path / "nowhere"))
+    assert problem.startswith("CHARGEBEE_WEBHOOK_USERS_FILE: cannot be read (FileNotFoundError)")
+
+
 def test_the_example_names_every_setting_and_changes_none() -> None:
     """`.env.example` holds each variable once, and copying it as it is gives the defaults."""
     example = REPOSITORY / ".env.example"

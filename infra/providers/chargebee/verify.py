@@ -68,6 +68,11 @@ class ChargebeeVerifier:
             for user, password in pairs
         )
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of every pair that is believed."""
+        return tuple(name for _, _, name in self._pairs)
+
     def verify(self, given: Credentials) -> str | Refusal:
         """The fingerprint of the pair that matches, or why none does."""
         user, password = self._digest(given.user), self._digest(given.password)

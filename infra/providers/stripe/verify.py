@@ -82,6 +82,11 @@ class StripeVerifier:
         if any(not secret.strip() for secret, _ in self._secrets):
             raise ValueError("an empty signing secret would verify anything")
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of every secret that is believed."""
+        return tuple(name for _, name in self._secrets)
+
     def verify(self, header: SignatureHeader, body: bytes, now_s: float) -> Verified | Refusal:
         """Whether `body` is what a known secret signed within the tolerance around `now_s` (Unix seconds).
 
