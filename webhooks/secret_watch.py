@@ -1,7 +1,7 @@
 """Whether an endpoint's secrets are still the provider's, by how many deliveries match one.
 
 A secret that was rolled there and not here refuses everything from one moment on. Providers send again for hours or
-days, so there is time to mend it if somebody is told. What matches nothing anybody can send: it raises no more than this.
+days, so there is time to mend it if somebody is told. Strangers can send what matches nothing: all it raises is this.
 """
 
 import time
