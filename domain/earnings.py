@@ -77,6 +77,17 @@ def amounts(line: Line | None, paid: Transaction, basis: Basis) -> str:
     return text if gross == left_minor else f"{text} = {format_money(left_minor, paid.currency)}"
 
 
+def credited(credit: Line | None, paid: Transaction, charge: Line | Transaction, basis: Basis) -> str:
+    """`-80.00 USD line x 100.00 USD per 80.00 USD paid = -100.00 USD`: what a credit gives back of a charge."""
+    text = amounts(credit, paid, Basis.NET)
+    listed_minor, paid_minor = charge.amount_minor(basis), charge.net_minor
+    if listed_minor == paid_minor:
+        return text
+    listed, per = format_money(listed_minor, paid.currency), format_money(paid_minor, paid.currency)
+    worth_minor = charge.worth_minor((credit or paid).net_minor, basis)
+    return f"{text} x {listed} per {per} paid = {format_money(worth_minor, paid.currency)}"
+
+
 def plain(percent: Decimal) -> str:
     """`12.5`, without trailing zeros or an exponent."""
     return format(percent.normalize(), "f")

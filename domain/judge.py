@@ -13,7 +13,7 @@ from domain.case import CaseFile, Program, Verdict
 from domain.commissions import Claimant, CommissionState, Desired
 from domain.customers import Attribution
 from domain.docket import ALL_NEEDED, Versions
-from domain.earnings import Earning, amounts, earning_on, kept_back, limited, plain, spread
+from domain.earnings import Earning, credited, earning_on, kept_back, limited, plain, spread
 from domain.facts import ProductStatus
 from domain.limits import room
 from domain.money import Money, format_money, percent_of
@@ -302,8 +302,7 @@ class Judge:
         if not chain:
             return
         (charge, charged_line), *earlier = chain
-        basis = self.program.basis
-        taken = [self.case.transactions[paid].line(line).amount_minor(basis) for paid, line in earlier]
+        taken = [self.case.transactions[paid].line(line).net_minor for paid, line in earlier]
         yield from self._take_back(charge, charged_line, credit, taken)
 
     def _whole_credit(self) -> Iterable[Verdict]:
@@ -312,52 +311,49 @@ class Judge:
             return
         others = (self.case.transactions[key] for key in self.case.credited_by.get(charge, ()))
         earlier = sorted((other for other in others if moment_of(other) < moment_of(self.paid)), key=moment_of)
-        taken = [
-            other.amount_minor(self.program.basis) for other in earlier if charge_of_whole(other, self.case) == charge
-        ]
+        taken = [other.net_minor for other in earlier if charge_of_whole(other, self.case) == charge]
         yield from self._take_back(charge, None, None, taken)
 
     def _take_back(
         self, charge: str, charged_line: str | None, credit: Line | None, taken: Sequence[int]
     ) -> Iterable[Verdict]:
-        """What each trigger that paid on the charge gets back, less what earlier credits on it took (their amounts)."""
+        """What each trigger that paid on the charge gets back, less what earlier credits on it took (their money)."""
         charged = self.case.transactions[charge]
         share = charged if charged_line is None else charged.line(charged_line)
-        left_minor = max(0, share.left_minor(self.program.basis))
         judge = Judge(charged, self.case, self.program, self._standing_before, traced=False, worded=self.worded)
         for term in judge._charges(lost_too=False):
             if term.line_key != charged_line or term.desired is None:
                 continue
-            if (verdict := self._taken_back(term, term.desired, left_minor, credit, taken)) is not None:
+            if (verdict := self._taken_back(term, term.desired, share, credit, taken)) is not None:
                 yield verdict
 
     def _taken_back(
-        self, term: Verdict, charged: Desired, charged_minor: int, credit: Line | None, taken: Sequence[int]
+        self, term: Verdict, charged: Desired, share: Line | Transaction, credit: Line | None, taken: Sequence[int]
     ) -> Verdict | None:
         """What a limit cut off, a churn stopped or a person declined was never paid out: it counts towards the first
-        credits. `charged_minor` is what reversals left of the charge.
+        credits. `share` is the charge: what a credit gives back is a part of what was paid for it.
         """
         trigger, action = term.trigger, term.trigger.action
         if not isinstance(action, PercentAction) or charged.claimant.currency != self.paid.currency:
             return None
-        left = percent_of(charged_minor, action.percent)
+        basis = self.program.basis
+        left = percent_of(max(0, share.left_minor(basis)), action.percent)
         stopped = left - charged.amount_minor + kept_back(charged, term.instalments)
         stopped += sum(self._declined(part) for part in term.instalments)
         for earlier_minor in taken:
-            back = min(left, max(0, -percent_of(earlier_minor, action.percent)))
+            back = min(left, max(0, percent_of(share.worth_minor(-earlier_minor, basis), action.percent)))
             left, stopped = left - back, max(0, stopped - back)
-        basis = self.program.basis
-        amount_minor = credit.amount_minor(basis) if credit else self.total_minor
-        back = min(left, -percent_of(amount_minor, action.percent)) - stopped
+        worth_minor = share.worth_minor(-(credit or self.paid).net_minor, basis)
+        back = min(left, percent_of(worth_minor, action.percent)) - stopped
         if back <= 0:
             return None
-        worth = f"{plain(action.percent)} % = {format_money(-back, self.paid.currency)}"
+        text = f"{credited(credit, self.paid, share, basis)} x {plain(action.percent)} %"
         key = credit.key if credit else None
         wanted = replace(
             charged,
             claimant=replace(charged.claimant, occasion_key=self.paid.key, line_key=key),
             amount_minor=-back,
-            arithmetic=f"{amounts(credit, self.paid, basis)} x {worth}",
+            arithmetic=f"{text} = {format_money(-back, self.paid.currency)}",
             earned_at=self.at,
         )
         return Verdict(trigger, key, f"credits {charged.claimant.occasion_key}", wanted, None, (wanted,), -back)

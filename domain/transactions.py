@@ -51,10 +51,13 @@ class Line:
 
     def left_minor(self, basis: Basis) -> int:
         """The amount as it stands after reversals, which commissions are taken of."""
-        paid = self.amount_minor(basis)
         if not self.reversed_minor:
-            return paid
-        return share_of(paid, self.net_minor - self.reversed_minor, self.net_minor)
+            return self.amount_minor(basis)
+        return self.worth_minor(self.net_minor - self.reversed_minor, basis)
+
+    def worth_minor(self, money_minor: int, basis: Basis) -> int:
+        """What a part of the money paid for a charge stands for: what goes back is money, not list price."""
+        return share_of(self.amount_minor(basis), money_minor, self.net_minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,27 @@ class Transaction:
         return _on_basis(basis, self.net_minor, sum(line.amount_minor(basis) for line in self.lines))
 
     def left_minor(self, basis: Basis) -> int:
-        """The whole payment as it stands after reversals, which commissions are taken of."""
-        return sum(line.left_minor(basis) for line in self.lines)
+        """The whole payment as it stands after reversals, which commissions are taken of.
+
+        Its charges as they stand, and of them the part that is left of what credits on the same invoice left to pay:
+        nothing once all of the money went back, whatever discounts the basis keeps in.
+        """
+        if not self.reversed_minor:
+            return self.amount_minor(basis)
+        charges = [line for line in self.lines if line.net_minor > 0]
+        net_minor, net_left_minor = self.net_minor, self.net_minor - self.reversed_minor
+        charged_minor = sum(line.net_minor for line in charges)
+        charged_left_minor = charged_minor - self.reversed_minor
+        if net_minor <= 0 or charged_left_minor == 0:
+            return net_left_minor
+        listed_minor = sum(line.amount_minor(basis) for line in charges)
+        listed_left_minor = sum(line.left_minor(basis) for line in charges)
+        part = net_left_minor * listed_left_minor * charged_minor
+        return share_of(self.amount_minor(basis), part, net_minor * listed_minor * charged_left_minor)
+
+    def worth_minor(self, money_minor: int, basis: Basis) -> int:
+        """What some of the money of a positive payment stands for."""
+        return share_of(self.amount_minor(basis), money_minor, self.net_minor)
 
     def place_of(self, line: Line) -> tuple[str, str | None, str | None]:
         """(provider, subscription, product) of what a line paid for, as far as it is known."""

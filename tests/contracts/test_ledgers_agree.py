@@ -20,6 +20,7 @@ from tests.simulation.histories import draw
 from tests.simulation.in_memory import MemoryStage, events_of
 from tests.simulation.retelling import retold
 from tests.simulation.stating import statements
+from tests.simulation.trial import settings_of
 from tests.simulation.world import World
 from tests.stage import Stage
 
@@ -68,7 +69,7 @@ def _play_changes(stage: Stage, world: World) -> None:
 def test_portion_by_portion_both_book_the_same_entries(engine: Engine, seed: int) -> None:
     """The same facts in the same portions lead to the same entries, states, arithmetic and causes in both."""
     world, random = draw(seed, 2), Random(seed)
-    memory, stage = MemoryStage(), Stage(engine)
+    memory, stage = MemoryStage(world.basis), Stage(engine, settings_of(world))
     memory.set(world.changes)
     _play_changes(stage, world)
     for facts in in_portions(random, events_of(world)):
@@ -112,7 +113,7 @@ def test_what_the_company_states_is_booked_alike(engine: Engine, seed: int, by_e
 def test_payments_told_otherwise_are_booked_alike(engine: Engine, seed: int) -> None:
     """A payment that moves in time or to another customer has both judge the same payments again."""
     world, random = draw(seed, 2), Random(seed)
-    memory, stage = MemoryStage(), Stage(engine)
+    memory, stage = MemoryStage(world.basis), Stage(engine, settings_of(world))
     memory.set(world.changes)
     _play_changes(stage, world)
     events = events_of(world)
@@ -124,7 +125,7 @@ def test_payments_told_otherwise_are_booked_alike(engine: Engine, seed: int) -> 
 def test_both_adjust_what_was_approved(engine: Engine, seed: int) -> None:
     """After half the history everything pending is approved in both; the rest adjusts it alike."""
     world = draw(seed, 2)
-    memory, stage = MemoryStage(), Stage(engine)
+    memory, stage = MemoryStage(world.basis), Stage(engine, settings_of(world))
     memory.set(world.changes)
     _play_changes(stage, world)
     events = events_of(world)
@@ -146,7 +147,7 @@ def test_both_adjust_what_was_approved(engine: Engine, seed: int) -> None:
 def test_what_is_booked_is_loaded_as_it_was_booked(engine: Engine) -> None:
     """A commission comes back from both with the same claimant, state and particulars."""
     world = draw(23, 2)
-    memory, stage = MemoryStage(), Stage(engine)
+    memory, stage = MemoryStage(world.basis), Stage(engine, settings_of(world))
     memory.set(world.changes)
     _play_changes(stage, world)
     facts = [fact for event in events_of(world) for fact in event]

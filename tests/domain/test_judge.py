@@ -166,7 +166,7 @@ def test_a_credit_takes_back_under_the_terms_of_the_charge_and_no_more_than_it_e
 
 
 def test_a_credit_says_what_it_takes_back_and_of_which_basis() -> None:
-    """Its own day, its own line less its discount, the charge's percentage; with gross, the discount stays in."""
+    """Its own day, its own line less its discount, the charge's percentage."""
     lines = Line("sub_1/prod_inbox", "sub_1", "prod_inbox", (), -5000, -1000, 1, recurring=True)
     file = case(CHARGE, replace(INBOX_CREDITED, lines=(lines,)), CHAT_CREDITED, **CREDITED)
     inbox, whole = trigger("inbox", "20", ON_INBOX), trigger("all", "10")
@@ -177,12 +177,28 @@ def test_a_credit_says_what_it_takes_back_and_of_which_basis() -> None:
     assert on_line.desired.earned_at == on_whole.desired.earned_at == INBOX_CREDITED.occurred_at
     assert on_line.desired.arithmetic == "-50.00 USD line - -10.00 USD discount = -40.00 USD x 20 % = -8.00 USD"
     assert on_whole.desired.arithmetic == "-50.00 USD payment - -10.00 USD discount = -40.00 USD x 10 % = -4.00 USD"
-    gross = program(inbox, whole, basis=Basis.GROSS)
-    assert amounts("in_2", file, gross) == [("inbox", "sub_1/prod_inbox", -1000, "usd"), ("all", None, -500, "usd")]
-    assert [v.desired.arithmetic for v in verdicts("stripe:in_2", file, gross) if v.desired is not None] == [
-        "-50.00 USD line x 20 % = -10.00 USD",
-        "-50.00 USD payment x 10 % = -5.00 USD",
-    ]
+
+
+def test_of_a_discounted_charge_money_that_comes_back_takes_the_list_price_with_it() -> None:
+    """A credit of all that was paid takes all that a gross percentage came to, whether or not it names the discount."""
+    charged = replace(CHARGE, lines=(replace(CHARGE.lines[0], discount_minor=1200), CHARGE.lines[1]))
+    plain, itemised = line(-4800), replace(line(-6000), discount_minor=-1200)
+    run = program(trigger("inbox", "20", ON_INBOX), basis=Basis.GROSS)
+    for credit, said in ((plain, "-48.00 USD line"), (itemised, "-60.00 USD line - -12.00 USD discount = -48.00 USD")):
+        file = case(charged, replace(INBOX_CREDITED, lines=(credit,)), CHAT_CREDITED, **CREDITED)
+        assert amounts("in_1", file, run) == [("inbox", "sub_1/prod_inbox", 1200, "usd")]
+        assert amounts("in_2", file, run) == [("inbox", "sub_1/prod_inbox", -1200, "usd")]
+        (back,) = desired("stripe:in_2", file, run)
+        assert back.arithmetic == f"{said} x 60.00 USD per 48.00 USD paid = -60.00 USD x 20 % = -12.00 USD"
+
+
+def test_credits_of_a_discounted_whole_take_its_list_price_with_them() -> None:
+    """Half of the money that a payment came to is credited, then the rest: half of the percentage, then the rest."""
+    charged = replace(CHARGE, lines=(replace(CHARGE.lines[0], discount_minor=2000), CHARGE.lines[1]))
+    run = program(trigger("all", "10"), basis=Basis.GROSS)
+    halves = paid("in_2", line(-4000), day=1), paid("in_3", line(-4000, "prod_chat"), day=2)
+    file = case(charged, *halves, **CREDITED)
+    assert [amounts(f"in_{n}", file, run)[-1][2] for n in (1, 2, 3)] == [1000, -500, -500]
 
 
 def test_credits_of_a_whole_share_what_it_earned() -> None:

@@ -207,6 +207,49 @@ def test_gross_keeps_the_discount_in_what_is_left() -> None:
     assert paid.reversed_minor == 400
 
 
+def test_all_the_money_of_a_whole_takes_its_discounts_with_it() -> None:
+    """100.00 less 20.00, and 50.00 credited: of the 30.00 paid half, then all went back, and of 50.00 as well."""
+    paid = payment(10_000, -5_000, discount=2_000)
+    assert (paid.amount_minor(Basis.NET), paid.amount_minor(Basis.GROSS)) == (3_000, 5_000)
+    half, whole = (settle(paid, [back(REFUND, amount)]) for amount in (1_500, 3_000))
+    assert (half.left_minor(Basis.NET), half.left_minor(Basis.GROSS)) == (1_500, 2_500)
+    assert (whole.left_minor(Basis.NET), whole.left_minor(Basis.GROSS)) == (0, 0)
+
+
+def test_what_a_note_left_of_a_whole_is_what_it_left_of_its_lines() -> None:
+    """Two at 100.00, one of them at half price, and a note credits the other: 50.00 for 100.00 is left."""
+    lines = (replace(payment(10_000).lines[0], discount_minor=5_000), *payment(0, 10_000).lines[1:])
+    paid = replace(payment(), lines=lines)
+    noted = settle(paid, [back(NOTE, 10_000, lines=(ReversalLine(10_000, line_key="il_1"),))])
+    assert (noted.left_minor(Basis.NET), noted.left_minor(Basis.GROSS)) == (5_000, 10_000)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-5_000, 5_000), st.integers(0, 100)), max_size=4),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5_000)), max_size=3),
+    st.integers(0, 8_000),
+)
+def test_a_whole_is_worth_no_more_than_it_was_and_nothing_without_its_money(
+    billed: list[tuple[int, int]], noted: list[tuple[int, int]], refunded: int
+) -> None:
+    """Whatever was discounted, credited, noted and refunded, on either basis."""
+    lines = [
+        replace(line, discount_minor=max(0, line.gross_minor) * percent // 100)
+        for line, (_, percent) in zip(payment(*(amount for amount, _ in billed)).lines, billed, strict=True)
+    ]
+    paid = replace(payment(), lines=tuple(lines))
+    notes = [
+        back(NOTE, amount, str(n), lines=(ReversalLine(amount, line_key=f"il_{place}"),))
+        for n, (place, amount) in enumerate(noted)
+    ]
+    settled = settle(paid, [*notes, back(REFUND, refunded)])
+    money_left = settled.net_minor - settled.reversed_minor
+    assert settled.left_minor(Basis.NET) == money_left
+    if paid.net_minor > 0:
+        assert settled.left_minor(Basis.GROSS) <= paid.amount_minor(Basis.GROSS)
+        assert (settled.left_minor(Basis.GROSS) > 0) <= (money_left > 0)
+
+
 reversals = st.lists(
     st.builds(
         back,

@@ -29,10 +29,11 @@ Billed = tuple[str | None, str | None, int, int]
 _STATUSES = ("active", "active", "active", "past_due", "unpaid", "paused", "trialing", "incomplete")
 
 
-def draw(seed: int, customers_max: int = 4) -> World:
-    """The history of a seed; the same one every time."""
+def draw(seed: int, customers_max: int = 4, basis: str | None = None) -> World:
+    """The history of a seed, the same one every time; the basis is drawn apart from it, unless one is asked for."""
     random = Random(seed)
     world = World(seed, tame=random.random() < 0.6)
+    world.basis = basis or Random(f"basis {seed}").choice(["net", "net", "gross"])
     program.set_up(world, random)
     program.disturb(world, random, START, END)
     company = _Company(world, random)

@@ -46,7 +46,8 @@ class TableTrigger:
 class MemoryStage:
     """One company's program and ledger in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, basis: str = "net") -> None:
+        self.basis = Basis(basis)
         self.ledger = MemoryLedger()
         self.triggers: list[TableTrigger] = []
         self.terms: list[PartnerTerms] = []
@@ -93,7 +94,7 @@ class MemoryStage:
             Catalogue().with_entries(self._entries()) if not self._aliases() else self._catalogue(),
             self._triggers(),
             self._partners(),
-            Basis.NET,
+            self.basis,
             LOOKBACK,
             ZoneInfo("UTC"),
         )
@@ -153,7 +154,7 @@ def events_of(world: World) -> list[tuple[BillingEvent, ...]]:
 
 def play_in_order(world: World) -> MemoryStage:
     """As it happened, one event at a time."""
-    stage = MemoryStage()
+    stage = MemoryStage(world.basis)
     told = dict(zip(map(id, world.events), events_of(world), strict=False))
     moments: list[tuple[datetime, int, Change | tuple[BillingEvent, ...]]] = []
     moments += [(change.at, 0, change) for change in world.changes]
@@ -169,7 +170,7 @@ def play_in_order(world: World) -> MemoryStage:
 
 def play_shuffled(world: World, random: Random) -> MemoryStage:
     """Events in any order, up to three times each, in batches of any size; changes in their own order, any time."""
-    stage = MemoryStage()
+    stage = MemoryStage(world.basis)
     events = [event for event in events_of(world) for _ in range(random.randint(1, 3))]
     random.shuffle(events)
     changes = list(world.changes)
@@ -187,7 +188,7 @@ def play_shuffled(world: World, random: Random) -> MemoryStage:
 
 def play_at_once(world: World) -> MemoryStage:
     """Everything in one batch, then everything again."""
-    stage = MemoryStage()
+    stage = MemoryStage(world.basis)
     stage.set(world.changes)
     events = [fact for facts in events_of(world) for fact in facts]
     stage.play(events)
@@ -242,9 +243,11 @@ def _occasion(stage: MemoryStage, claimant: Claimant) -> str:
     return claimant.occasion_key
 
 
-def faults_of_seed(seed: int, customers_max: int = 3) -> list[str]:
-    """One history in every way; a sentence per fault, with the way that has it."""
-    world = draw(seed, customers_max)
+def faults_of_seed(seed: int, customers_max: int = 3, basis: str | None = None) -> list[str]:
+    """One history in every way, on its own basis if no other is asked for; a sentence per fault, with the way that
+    has it.
+    """
+    world = draw(seed, customers_max, basis)
     return [
         f"{name}: {fault}"
         for name, play in (("in order", play_in_order), ("shuffled", _shuffled_by_seed), ("at once", play_at_once))

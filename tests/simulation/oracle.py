@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
-from tests.simulation.shares import Share, shares_of
+from tests.simulation.shares import Share, shares_of, whole_of
 from tests.simulation.statuses import churned_at, occasions, status_at
 from tests.simulation.world import Linked, Offer, Payment, Said, World
 
@@ -24,6 +24,7 @@ class Earned:
     """What a trigger came to on a charge, limits aside, that is not taken back yet, and how much never went out."""
 
     offer: Offer
+    on: Share
     partner: str
     left: int
     stopped: int
@@ -71,17 +72,17 @@ def expected(world: World) -> set[Row]:
     for payment in sorted(world.payments, key=_moment):
         key = f"stripe:{payment.invoice}"
         shares = shares_of(world, payment)
-        whole = Share(None, None, (), None, sum(s.amount for s in shares), sum(s.left for s in shares))
+        whole = whole_of(world, payment, shares)
         purse = purses.setdefault(_customer(world, payment.customer), Purse())
-        purse.number += whole.amount > 0
-        purse.revenue[payment.currency] = purse.revenue.get(payment.currency, 0) + whole.amount
+        purse.number += whole.net > 0
+        purse.revenue[payment.currency] = purse.revenue.get(payment.currency, 0) + whole.net
         for offer, share, partner, worth, currency in _fired(world, payment, [whole, *shares], purse, used):
             parts = _parts(world, offer, payment, share, shares, worth)
             rows |= {(offer.key, key, share.key, partner, a, currency, n) for n, a in parts if a}
             stopped = worth - sum(amount for _, amount in parts)
             if offer.percent:
                 uncut = _percent(offer, max(0, share.left))
-                terms = Earned(offer, partner, uncut, stopped + uncut - worth, currency)
+                terms = Earned(offer, share, partner, uncut, stopped + uncut - worth, currency)
                 earned.setdefault((key, share.key), []).append(terms)
         rows |= _credits(world, payment, whole, shares, earned, charged)
         charged |= {share.place: key for share in shares if share.place and share.amount > 0}
@@ -119,7 +120,9 @@ def _taken_back(earned: Iterable[Earned], key: str, share: Share, payment: Payme
     for term in earned:
         if term.currency != payment.currency:
             continue
-        back = max(0, min(term.left, _percent(term.offer, -share.amount)))
+        # Money went back that was part of what was paid for the charge: that part of the charge's amount.
+        credited = round(Fraction(-share.net * term.on.amount, term.on.net))
+        back = max(0, min(term.left, _percent(term.offer, credited)))
         out = max(0, back - term.stopped)
         term.left -= back
         term.stopped = max(0, term.stopped - back)

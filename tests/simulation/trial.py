@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from random import Random
 
 from infra.database import make_engine
+from infra.settings import Settings, load_settings
 from tests.conftest import new_database
 from tests.simulation.playing import Books, faults, play_at_once, play_in_order, play_shuffled, told_by
 from tests.simulation.world import World
@@ -30,7 +31,7 @@ def faults_of(server_url: str, template: str, world: World, ways: Sequence[Way])
     first: Books | None = None
     for play in ways:
         way = play.__name__
-        with a_stage(server_url, template) as stage:
+        with a_stage(server_url, template, settings_of(world)) as stage:
             play(stage, world)
             found += [f"{way}: {fault}" for fault in faults(stage, world)]
             books = told_by(stage)
@@ -39,13 +40,18 @@ def faults_of(server_url: str, template: str, world: World, ways: Sequence[Way])
     return found
 
 
+def settings_of(world: World) -> Settings:
+    """The settings that a history is played under."""
+    return load_settings({"COMMISSION_BASIS": world.basis}, env_file=None)
+
+
 @contextmanager
-def a_stage(server_url: str, template: str) -> Iterator[Stage]:
+def a_stage(server_url: str, template: str, settings: Settings | None = None) -> Iterator[Stage]:
     """A stage on an empty database that is gone afterwards."""
     with new_database(server_url, template) as url:
         engine = make_engine(url, application_name="simulation", pool_size=2)
         try:
-            yield Stage(engine)
+            yield Stage(engine, settings)
         finally:
             engine.dispose()
 

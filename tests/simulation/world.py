@@ -173,6 +173,8 @@ class World:
     seed: int
     #: No two events of a subscription in one second, no late ends: its status is plain to tell.
     tame: bool = False
+    #: What the program takes percentages of, `net` or `gross`.
+    basis: str = "net"
     taken: list[TakenBack] = field(default_factory=list)
     described: list[Described] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
