@@ -13,11 +13,11 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from domain.errors import CannotProcess, TryLater
 from infra.bodies import decode
-from infra.rows import as_json, fetch
+from infra.rows import as_json, fetch, run
 
 log = structlog.get_logger()
 
@@ -127,6 +127,10 @@ _CLAIM_NEWEST = _CLAIM.format(since="now() - cast(:just as interval)", order="ne
 #: How often a worker vanished with it since it was last marked. Attempts do not tell: most of them end in a mark.
 _LOST = "coalesce(jsonb_array_length(outcome -> 'claims_lost'), 0)"
 
+_ANY_SUSPECTS = (
+    "select exists (select from inbox where next_attempt_at <= now() and claimed_by is not null) as there_are"
+)
+
 _CLAIM_SUSPECTS = f"""
 with suspects as (
     select id, next_attempt_at, {_LOST} as lost from inbox where next_attempt_at <= now() and claimed_by is not null
@@ -186,6 +190,8 @@ def claim_suspects(connection: Connection) -> list[Envelope]:
 
     Most of them were merely beside the one that did it, and those with the fewest losses come first.
     """
+    if not fetch(connection, _ANY_SUSPECTS)[0].there_are:
+        return []
     for row in fetch(connection, _BURY, most=CLAIMS_LOST_MAX):
         log.error(
             "event.died", inbox_id=row.id, type=row.event_type, attempts=row.attempts, reason="its worker was lost"
@@ -206,7 +212,9 @@ def mark(connection: Connection, marks: Sequence[Mark]) -> None:
     """
     if not marks:
         return
-    statement = text("""
+    written = run(
+        connection,
+        """
         update inbox set state = r.state, next_attempt_at = r.next_attempt_at, reason = r.reason,
             fingerprint = r.fingerprint, claimed_by = null,
             outcome = case when inbox.outcome ? 'commissions' then coalesce(r.outcome, '{}') || jsonb_build_object(
@@ -220,20 +228,23 @@ def mark(connection: Connection, marks: Sequence[Mark]) -> None:
             id bigint, attempts int, state text, next_attempt_at timestamptz, reason text, fingerprint text,
             outcome jsonb)
         where inbox.id = r.id and inbox.attempts = r.attempts and inbox.claimed_by = pg_backend_pid()
-    """)
-    written = connection.execute(statement, {"rows": as_json(marks)}).rowcount
+        """,
+        rows=as_json(marks),
+    )
     if written != len(marks):
         raise ClaimLost(f"{len(marks) - written} of {len(marks)} claims were taken over")
 
 
 def give_back(connection: Connection, envelopes: Sequence[Envelope], delay: timedelta) -> None:
     """Undo a claim whose work was not begun: due again after `delay`, the attempt not counted."""
-    connection.execute(
-        text("""
-            update inbox set attempts = attempts - 1, claimed_by = null, next_attempt_at = now() + :delay
-            where id = any(:ids) and claimed_by = pg_backend_pid()
-        """),
-        {"ids": [envelope.id for envelope in envelopes], "delay": delay},
+    run(
+        connection,
+        """
+        update inbox set attempts = attempts - 1, claimed_by = null, next_attempt_at = now() + :delay
+        where id = any(:ids) and claimed_by = pg_backend_pid()
+        """,
+        ids=[envelope.id for envelope in envelopes],
+        delay=delay,
     )
 
 
@@ -248,19 +259,19 @@ def release_orphans(connection: Connection) -> int:
     claimed before the server itself began is no suspect: the crash was the server's, and took every worker's claims.
     Which backends there are is known as of one moment: claims made since may be those of newer ones.
     """
-    released = connection.execute(
-        text(f"""
-            update inbox set next_attempt_at = now(),
-                claimed_by = case when {_OF_THIS_SERVER} then claimed_by end,
-                attempts = case when {_OF_THIS_SERVER} then attempts else attempts - 1 end
-            where next_attempt_at > now() and next_attempt_at <= now() + cast(:lease as interval)
-                and claimed_by is not null and not exists (
-                select from pg_stat_activity where pid = claimed_by
-                    and coalesce(backend_start, '-infinity') <= next_attempt_at - cast(:lease as interval))
-        """),
-        {"lease": LEASE},
+    return run(
+        connection,
+        f"""
+        update inbox set next_attempt_at = now(),
+            claimed_by = case when {_OF_THIS_SERVER} then claimed_by end,
+            attempts = case when {_OF_THIS_SERVER} then attempts else attempts - 1 end
+        where next_attempt_at > now() and next_attempt_at <= now() + cast(:lease as interval)
+            and claimed_by is not null and not exists (
+            select from pg_stat_activity where pid = claimed_by
+                and coalesce(backend_start, '-infinity') <= next_attempt_at - cast(:lease as interval))
+        """,
+        lease=LEASE,
     )
-    return released.rowcount
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -37,12 +37,12 @@ def _number(name: str) -> int:
 
 def share_program(connection: Connection) -> None:
     """Keep the program from changing while this transaction judges by it."""
-    connection.execute(text("select pg_advisory_xact_lock_shared(:a, :b)"), dict(zip("ab", _PROGRAM, strict=True)))
+    fetch(connection, "select pg_advisory_xact_lock_shared(:a, :b)", a=_PROGRAM[0], b=_PROGRAM[1])
 
 
 def own_program(connection: Connection) -> None:
     """Wait until nobody judges by the program, and keep others from it until this change is committed."""
-    connection.execute(text("select pg_advisory_xact_lock(:a, :b)"), dict(zip("ab", _PROGRAM, strict=True)))
+    fetch(connection, "select pg_advisory_xact_lock(:a, :b)", a=_PROGRAM[0], b=_PROGRAM[1])
 
 
 def try_chore(connection: Connection, number: int) -> bool:

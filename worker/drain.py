@@ -116,12 +116,10 @@ class Drain:
             while not (self._stopping.is_set() or report.more):
                 was_at_the_front = self._since is None
                 count = self._turn(connection, report, self._take)
-                has_backlog = count == BATCH
-                if has_backlog and self._is_behind() and not self._stopping.is_set():
+                if count == BATCH and self._is_behind() and not self._stopping.is_set():
                     self._turn(connection, report, lambda taken: claim_newest(taken, NEWEST))
-                # In a backlog suspects are few and looking for them is not free: once a slice, and while there are any.
-                looked = suspicious or not has_backlog
-                suspicious = looked and self._turn(connection, report, claim_suspects) > 0
+                # Suspects are few and looking for them is not free: once a slice, and while there are any.
+                suspicious = suspicious and self._turn(connection, report, claim_suspects) > 0
                 if not count and not suspicious and was_at_the_front:
                     return report
                 report.more = time.monotonic() > until_s

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from domain.commissions import Entry
 from domain.decide import Booking
-from infra.rows import as_json
+from infra.rows import as_json, run
 
 log = structlog.get_logger()
 
@@ -60,12 +60,12 @@ def book(connection: Connection, bookings: Sequence[Booking]) -> None:
     wanted = [_commission_row(booking) for booking in bookings if booking.entry.desired is not None]
     taken = [_taken_row(booking.entry) for booking in bookings if booking.entry.desired is None]
     if wanted:
-        connection.execute(text(_COMMISSIONS), {"rows": as_json(wanted)})
+        run(connection, _COMMISSIONS, rows=as_json(wanted))
     if taken:
-        connection.execute(text(_TAKEN_BACK), {"rows": as_json(taken)})
+        run(connection, _TAKEN_BACK, rows=as_json(taken))
     lines = [_entry_row(booking.entry, booking.cause) for booking in bookings if booking.entry.amount_minor]
     if lines:
-        connection.execute(text(_ENTRIES), {"rows": as_json(lines)})
+        run(connection, _ENTRIES, rows=as_json(lines))
 
 
 def _commission_row(booking: Booking) -> dict[str, Any]:

@@ -93,12 +93,14 @@ def _payments(
     connection: Connection, keys: Collection[str]
 ) -> tuple[dict[str, Transaction], dict[LineRef, tuple[LineRef, ...]], dict[str, tuple[str, ...]]]:
     """The transactions, chains and other credits of a case file."""
-    chains = _chains(connection, keys)
+    paid = load_transactions(connection, sorted(keys))
+    crediting = sorted(key for key, each in paid.items() if any(line.net_minor < 0 for line in each.lines))
+    chains = _chains(connection, crediting)
     credited_by = _credited_by(connection, sorted({chain[0][0] for chain in chains.values()}))
-    others = {key for crediting in credited_by.values() for key in crediting}
-    chains |= _chains(connection, sorted(others.difference(keys)))
+    others = {key for credits_of in credited_by.values() for key in credits_of}
+    chains |= _chains(connection, sorted(others - paid.keys()))
     also = others | {ref[0] for chain in chains.values() for ref in chain}
-    return load_transactions(connection, sorted({*keys, *also})), chains, credited_by
+    return paid | load_transactions(connection, sorted(also - paid.keys())), chains, credited_by
 
 
 def load_led(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from domain.catalogue import Entry
 from domain.decide import Affected
@@ -20,7 +20,7 @@ from infra.ledger.shapes import (
     transaction_row,
     version_row,
 )
-from infra.rows import as_json, fetch, insert_rows
+from infra.rows import as_json, fetch, insert_rows, run
 
 
 def apply_changes(connection: Connection, changes: Changes) -> None:
@@ -47,16 +47,15 @@ def _apply_transactions(connection: Connection, changes: Changes) -> None:
         return
     insert_rows(connection, tables.transactions, [transaction_row(each) for each in paid], replace=True)
     lines = [line for each in paid for line in line_rows(each)]
-    connection.execute(
-        text("""
-            delete from transaction_lines l where transaction_key = any(:keys) and not exists (
-                select from json_to_recordset(cast(:kept as json)) as k(transaction_key text, line_key text)
-                where k.transaction_key = l.transaction_key and k.line_key = l.line_key)
-        """),
-        {
-            "keys": [each.key for each in paid],
-            "kept": as_json({"transaction_key": row["transaction_key"], "line_key": row["line_key"]} for row in lines),
-        },
+    run(
+        connection,
+        """
+        delete from transaction_lines l where transaction_key = any(:keys) and not exists (
+            select from json_to_recordset(cast(:kept as json)) as k(transaction_key text, line_key text)
+            where k.transaction_key = l.transaction_key and k.line_key = l.line_key)
+        """,
+        keys=[each.key for each in paid],
+        kept=as_json({"transaction_key": row["transaction_key"], "line_key": row["line_key"]} for row in lines),
     )
     insert_rows(connection, tables.transaction_lines, lines, replace=True)
 
@@ -79,13 +78,14 @@ def add_entries(connection: Connection, entries: Sequence[Entry]) -> None:
 def _apply_histories(connection: Connection, changes: Changes) -> None:
     if not changes.histories:
         return
-    connection.execute(
-        text("""
-            delete from product_history h using json_to_recordset(cast(:wanted as json))
-                as w(provider text, subscription_key text, since timestamptz)
-            where h.provider = w.provider and h.subscription_key = w.subscription_key and h.effective_at >= w.since
-        """),
-        {"wanted": _places({place: since for place, (since, _) in changes.histories.items()})},
+    run(
+        connection,
+        """
+        delete from product_history h using json_to_recordset(cast(:wanted as json))
+            as w(provider text, subscription_key text, since timestamptz)
+        where h.provider = w.provider and h.subscription_key = w.subscription_key and h.effective_at >= w.since
+        """,
+        wanted=_places({place: since for place, (since, _) in changes.histories.items()}),
     )
     rows = [
         version_row((*place, product), version)
@@ -115,39 +115,38 @@ def _renew_products(
     owners: Mapping[SubscriptionKey, str],
 ) -> None:
     """Make each product's row what its history's last version says; one without history is gone."""
-    connection.execute(
-        text("""
-            with wanted as (
-                select * from json_to_recordset(cast(:wanted as json))
-                    as w(provider text, subscription_key text, owner text)
-            ), latest as (
-                select distinct on (h.provider, h.subscription_key, h.product_key) h.*, w.owner,
-                    min(h.effective_at) filter (where h.status in ('trial', 'active')) over product as purchased_at,
-                    min(h.effective_at) over product as seen_at
-                from wanted w join product_history h using (provider, subscription_key)
-                window product as (partition by h.provider, h.subscription_key, h.product_key)
-                order by h.provider, h.subscription_key, h.product_key, h.effective_at desc
-            ), gone as (
-                delete from products p using wanted w
-                where p.provider = w.provider and p.subscription_key = w.subscription_key and not exists (
-                    select from latest l where l.provider = p.provider and l.subscription_key = p.subscription_key
-                        and l.product_key = p.product_key)
-            )
-            insert into products as p (provider, subscription_key, product_key, provider_customer_key, status,
-                provider_status, amount_minor, quantity, currency, price_keys, purchased_at, seen_at)
-            select provider, subscription_key, product_key, owner, status,
-                provider_status, amount_minor, quantity, currency, price_keys, purchased_at, seen_at from latest
-            on conflict (provider, subscription_key, product_key) do update set
-                provider_customer_key = coalesce(excluded.provider_customer_key, p.provider_customer_key),
-                status = excluded.status, provider_status = excluded.provider_status,
-                amount_minor = excluded.amount_minor, quantity = excluded.quantity, currency = excluded.currency,
-                price_keys = excluded.price_keys, purchased_at = excluded.purchased_at, seen_at = excluded.seen_at
-        """),
-        {
-            "wanted": as_json(
-                {"provider": place[0], "subscription_key": place[1], "owner": owners.get(place)} for place in histories
-            )
-        },
+    run(
+        connection,
+        """
+        with wanted as (
+            select * from json_to_recordset(cast(:wanted as json))
+                as w(provider text, subscription_key text, owner text)
+        ), latest as (
+            select distinct on (h.provider, h.subscription_key, h.product_key) h.*, w.owner,
+                min(h.effective_at) filter (where h.status in ('trial', 'active')) over product as purchased_at,
+                min(h.effective_at) over product as seen_at
+            from wanted w join product_history h using (provider, subscription_key)
+            window product as (partition by h.provider, h.subscription_key, h.product_key)
+            order by h.provider, h.subscription_key, h.product_key, h.effective_at desc
+        ), gone as (
+            delete from products p using wanted w
+            where p.provider = w.provider and p.subscription_key = w.subscription_key and not exists (
+                select from latest l where l.provider = p.provider and l.subscription_key = p.subscription_key
+                    and l.product_key = p.product_key)
+        )
+        insert into products as p (provider, subscription_key, product_key, provider_customer_key, status,
+            provider_status, amount_minor, quantity, currency, price_keys, purchased_at, seen_at)
+        select provider, subscription_key, product_key, owner, status,
+            provider_status, amount_minor, quantity, currency, price_keys, purchased_at, seen_at from latest
+        on conflict (provider, subscription_key, product_key) do update set
+            provider_customer_key = coalesce(excluded.provider_customer_key, p.provider_customer_key),
+            status = excluded.status, provider_status = excluded.provider_status,
+            amount_minor = excluded.amount_minor, quantity = excluded.quantity, currency = excluded.currency,
+            price_keys = excluded.price_keys, purchased_at = excluded.purchased_at, seen_at = excluded.seen_at
+        """,
+        wanted=as_json(
+            {"provider": place[0], "subscription_key": place[1], "owner": owners.get(place)} for place in histories
+        ),
     )
 
 

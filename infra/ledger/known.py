@@ -109,6 +109,8 @@ def _since(
     """`domain.record.windows`, reaching further back where a replayed event was recorded at an earlier moment."""
     since = windows(events, paid)
     seen = [e for e in events if isinstance(e, SubscriptionSeen)]
+    if not seen:
+        return since
     rows = fetch(
         connection,
         """

@@ -98,11 +98,13 @@ def load_transactions(connection: Connection, keys: Sequence[str]) -> dict[str, 
     """Transactions with their lines, per key; keys that are not known are left out."""
     if not keys:
         return {}
-    lines: dict[str, list[Line]] = {}
-    of_these = f"select {LINE_COLUMNS} from transaction_lines where transaction_key = any(:keys)"
-    for row in fetch_tuples(connection, of_these, keys=list(keys)):
-        lines.setdefault(row[0], []).append(line_of(row))
     rows = fetch_tuples(
         connection, f"select {TRANSACTION_COLUMNS} from transactions where key = any(:keys)", keys=list(keys)
     )
+    if not rows:
+        return {}
+    lines: dict[str, list[Line]] = {}
+    of_these = f"select {LINE_COLUMNS} from transaction_lines where transaction_key = any(:keys)"
+    for row in fetch_tuples(connection, of_these, keys=[row[0] for row in rows]):
+        lines.setdefault(row[0], []).append(line_of(row))
     return {row[0]: transaction_of(row, lines) for row in rows}

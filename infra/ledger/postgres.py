@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from domain.case import CaseFile, Program
 from domain.catalogue import Catalogue
@@ -20,7 +20,7 @@ from infra.ledger.changes import add_owners, affected, apply_changes
 from infra.ledger.customer_files import load_booked_on, load_customer_files
 from infra.ledger.known import load_known
 from infra.ledger.shapes import standing_row
-from infra.rows import insert_rows
+from infra.rows import insert_rows, run
 
 
 class PostgresLedger:
@@ -61,7 +61,7 @@ class PostgresLedger:
         rows = [standing_row(key, *found) for key, found in standings.items() if found is not None]
         insert_rows(self._connection, tables.standings, rows, replace=True)
         if gone := sorted(key for key, found in standings.items() if found is None):
-            self._connection.execute(text("delete from standings where transaction_key = any(:keys)"), {"keys": gone})
+            run(self._connection, "delete from standings where transaction_key = any(:keys)", keys=gone)
 
     def load_customers(
         self, people: Collection[ProviderCustomerKey], customers: Collection[str], *, with_standings: bool
