@@ -3,7 +3,8 @@
 The cursor is an item's key; it need not pass the filters any more. Newest first, ties by key.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,19 +20,49 @@ T = TypeVar("T")
 LIMIT_MAX = 250
 
 
-class Page(BaseModel):
-    """What every list takes; a list with filters extends it."""
+class Period(BaseModel):
+    """What every list and file takes; one with filters extends it."""
 
     model_config = ConfigDict(extra="forbid")
+
+    min_created: Annotated[QueryMilliseconds | None, Field(description="Only items created then or later.")] = None
+    max_created: Annotated[QueryMilliseconds | None, Field(description="Only items created then or earlier.")] = None
+
+
+class Page(Period):
+    """One page of a list."""
 
     limit: Annotated[int, Field(ge=1, le=LIMIT_MAX, description="Items on a page.")] = 10
     starting_after: Annotated[Key | None, Field(description="Key of an item: the page after it.")] = None
     ending_before: Annotated[Key | None, Field(description="Key of an item: the page before it.")] = None
-    min_created: Annotated[QueryMilliseconds | None, Field(description="Only items created then or later.")] = None
-    max_created: Annotated[QueryMilliseconds | None, Field(description="Only items created then or earlier.")] = None
     order_by: Annotated[Literal["-created_at", "created_at"], Field(description="Newest first, or oldest first.")] = (
         "-created_at"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list is of, whichever page: a query and conditions as `listed` takes them, with what is bound in them."""
+
+    select: str
+    conditions: Sequence[str] = ()
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+    def created_in(self, period: Period) -> "Wanted":
+        """Those of them that were created then."""
+        conditions, parameters = [*self.conditions], {**self.parameters}
+        if period.min_created is not None:
+            conditions.append("created_at >= to_timestamp(:min_created / 1000.0)")
+            parameters["min_created"] = period.min_created
+        if period.max_created is not None:
+            conditions.append("created_at < to_timestamp((:max_created + 1) / 1000.0)")
+            parameters["max_created"] = period.max_created
+        return Wanted(self.select, conditions, parameters)
+
+    def query(self, *conditions: str) -> str:
+        """All that fit, these conditions included."""
+        every = [f"({each})" for each in (*self.conditions, *conditions)]
+        return f"select * from ({self.select}) listed {'where' if every else ''} {' and '.join(every)}"
 
 
 def listed(
@@ -59,24 +90,14 @@ def fetch_page(
     """The rows of one page, and whether more follow in the direction asked; see `listed`."""
     backwards = page.ending_before is not None
     descending = (page.order_by == "-created_at") != backwards
-    wanted = [*conditions]
+    wanted = Wanted(select, conditions, parameters).created_in(page)
+    after, bound = [], {**wanted.parameters, "page_limit": page.limit + 1}
     if (cursor := _cursor(connection, select, page, parameters)) is not None:
-        wanted.append(f"(created_at, key) {'<' if descending else '>'} (:cursor_created_at, :cursor_key)")
-        parameters |= {"cursor_created_at": cursor.created_at, "cursor_key": cursor.key}
-    if page.min_created is not None:
-        wanted.append("created_at >= to_timestamp(:min_created / 1000.0)")
-        parameters["min_created"] = page.min_created
-    if page.max_created is not None:
-        wanted.append("created_at < to_timestamp((:max_created + 1) / 1000.0)")
-        parameters["max_created"] = page.max_created
-    where = f"where {' and '.join(f'({each})' for each in wanted)}" if wanted else ""
+        after.append(f"(created_at, key) {'<' if descending else '>'} (:cursor_created_at, :cursor_key)")
+        bound |= {"cursor_created_at": cursor.created_at, "cursor_key": cursor.key}
     order = "desc" if descending else "asc"
-    rows = fetch(
-        connection,
-        f"select * from ({select}) listed {where} order by created_at {order}, key {order} limit :page_limit",
-        page_limit=page.limit + 1,
-        **parameters,
-    )
+    query = f"{wanted.query(*after)} order by created_at {order}, key {order} limit :page_limit"
+    rows = fetch(connection, query, **bound)
     shown = list(rows[: page.limit])
     return shown[::-1] if backwards else shown, len(rows) > page.limit
 

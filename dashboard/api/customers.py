@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Body, Country, Email, Key, Metadata, Milliseconds, ShortText, moment
-from dashboard.lists import Page, fetch_page, listed
+from dashboard.lists import Page, Period, Wanted, fetch_page, listed
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.errors import Missing, Rejected
 from domain.windows import epoch_ms
@@ -100,30 +100,43 @@ class NewCustomer(CustomerChange):
     customer_key: Key = Field(description="The company's own id.")
 
 
-class Filters(Page):
+class Which(Period):
     """Which customers."""
 
-    linked: bool = Field(default=True, description="false: those of providers whom nobody has linked to one of ours.")
     email: Email | None = Field(default=None, description="Those with this address, capitals aside.")
     provider_key: Key | None = Field(default=None, description="The one that a provider calls this.")
     partner_key: Key | None = Field(default=None, description="Those that are, or ever were, this partner's.")
 
 
+class Filters(Which, Page):
+    """Which customers, a page of them."""
+
+    linked: bool = Field(default=True, description="false: those of providers whom nobody has linked to one of ours.")
+
+
+_CONDITIONS = {
+    "email": shown.HAS_EMAIL,
+    "provider_key": shown.HAS_PROVIDER_KEY,
+    "partner_key": shown.EVER_OF_PARTNER,
+}
+
+
+def wanted(visit: Visit, which: Which) -> Wanted:
+    """Those of ours that fit, whichever page."""
+    given = {name: getattr(which, name) for name in _CONDITIONS if getattr(which, name) is not None}
+    return Wanted(shown.SELECT, [_CONDITIONS[name] for name in given], given)
+
+
 @router.get("")
 def list_customers(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[CustomerItem]]:
     """List customers. What they have done before they are linked is kept, and counts when they are."""
-    conditions = {
-        "email": shown.HAS_EMAIL,
-        "provider_key": shown.HAS_PROVIDER_KEY,
-        "partner_key": shown.EVER_OF_PARTNER,
-    }
-    asked = {name: getattr(filters, name) for name in conditions if getattr(filters, name) is not None}
+    asked = wanted(visit, filters)
     if not filters.linked:
-        if asked:
-            raise Rejected("cannot be combined with linked=false", next(iter(asked)))
+        if asked.parameters:
+            raise Rejected("cannot be combined with linked=false", next(iter(asked.parameters)))
         return listed(visit.connection, shown.SELECT_UNLINKED, filters, _unlinked)
     rows, has_more = fetch_page(
-        visit.connection, shown.SELECT, filters, conditions=[conditions[name] for name in asked], **asked
+        visit.connection, asked.select, filters, conditions=asked.conditions, **asked.parameters
     )
     items = [_item(each) for each in _shown(visit, rows)]
     return answered(Items(items=items, has_more=has_more), f"{len(items)} item{'s' * (len(items) != 1)}")

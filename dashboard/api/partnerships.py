@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Body, Country, Email, Key, Metadata, Milliseconds, ShortText, moment
-from dashboard.lists import Page, listed
+from dashboard.lists import Page, Period, Wanted, listed
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.errors import Missing
 from domain.windows import epoch_ms
@@ -128,11 +128,15 @@ class IssuedToken(BaseModel):
     member_key: str
 
 
-class Filters(Page):
+class Which(Period):
     """Which partners."""
 
     group: ShortText | None = None
     tag: ShortText | None = None
+
+
+class Filters(Which, Page):
+    """Which partners, a page of them."""
 
 
 _SELECT = """
@@ -148,16 +152,20 @@ _SELECT = """
 """
 
 
+_CONDITIONS = {"group": '"group" = :group', "tag": ":tag = any(tags)"}
+
+
+def wanted(visit: Visit, which: Which) -> Wanted:
+    """Those that fit, whichever page."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(which, name)) is not None}
+    return Wanted(_SELECT, [_CONDITIONS[name] for name in given], given)
+
+
 @router.get("")
 def list_partnerships(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[Partnership]]:
     """List the partners."""
-    conditions = []
-    if filters.group is not None:
-        conditions.append('"group" = :group')
-    if filters.tag is not None:
-        conditions.append(":tag = any(tags)")
-    given = {name: value for name in ("group", "tag") if (value := getattr(filters, name)) is not None}
-    return listed(visit.connection, _SELECT, filters, _item, conditions=conditions, **given)
+    asked = wanted(visit, filters)
+    return listed(visit.connection, _SELECT, filters, _item, conditions=asked.conditions, **asked.parameters)
 
 
 @router.post("")

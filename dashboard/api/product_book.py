@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Body, Flag, Key, LongText, ShortText
-from dashboard.lists import Page, listed
+from dashboard.lists import Page, Period, Wanted, listed
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.errors import Missing, Rejected
 from domain.windows import epoch_ms
@@ -75,12 +75,16 @@ class NewEntry(EntryChange):
     name: ShortText = Field(description="Holds from the beginning of time.")
 
 
-class Filters(Page):
+class Which(Period):
     """Which entries."""
 
     archived: bool | None = Field(default=False, description="false: those sold now; true: those archived.")
     needs_review: bool | None = Field(default=None, description="true: those that nobody has described yet.")
     external_key: Key | None = Field(default=None, description="The one that this provider id leads to, by any way.")
+
+
+class Filters(Which, Page):
+    """Which entries, a page of them."""
 
 
 _SELECT = """
@@ -92,19 +96,24 @@ _SELECT = """
 """
 
 
+_CONDITIONS = {
+    "archived": "archived = :archived",
+    "needs_review": "needs_review = :needs_review",
+    "external_key": "external_key = :external_key or :external_key = any(aliases)",
+}
+
+
+def wanted(visit: Visit, which: Which) -> Wanted:
+    """Those that fit, whichever page."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(which, name)) is not None}
+    return Wanted(_SELECT, [_CONDITIONS[name] for name in given], given)
+
+
 @router.get("")
 def list_entries(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[Entry]]:
     """List the product book; archived entries only on demand."""
-    conditions = []
-    parameters: dict[str, Any] = {}
-    for name in ("archived", "needs_review"):
-        if (value := getattr(filters, name)) is not None:
-            conditions.append(f"{name} = :{name}")
-            parameters[name] = value
-    if filters.external_key is not None:
-        conditions.append("external_key = :external_key or :external_key = any(aliases)")
-        parameters["external_key"] = filters.external_key
-    return listed(visit.connection, _SELECT, filters, _item, conditions=conditions, **parameters)
+    asked = wanted(visit, filters)
+    return listed(visit.connection, _SELECT, filters, _item, conditions=asked.conditions, **asked.parameters)
 
 
 @router.post("")

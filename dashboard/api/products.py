@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Amount, Body, Currency, Email, Key, LongKey, Milliseconds, moment
-from dashboard.lists import Page, fetch_page
+from dashboard.lists import Page, Period, Wanted, fetch_page
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.known import ProductKey
 from infra.shown.products import (
@@ -128,7 +128,7 @@ class NewProduct(ProductChange):
     created_at: Milliseconds | None = Field(default=None, description="When it was bought; now, unless said otherwise.")
 
 
-class Filters(Page):
+class Which(Period):
     """Which products."""
 
     customer_key: Key | None = Field(
@@ -137,6 +137,10 @@ class Filters(Page):
     provider_customer_key: Key | None = None
     external_subscription_key: Key | None = None
     status: Literal["none", "trial", "active", "churned"] | None = None
+
+
+class Filters(Which, Page):
+    """Which products, a page of them."""
 
 
 _CONDITIONS = {
@@ -149,14 +153,20 @@ _CONDITIONS = {
 PathKey = Annotated[LongKey, Path(description="`<subscription>/<product>`, or a subscription with one product.")]
 
 
+def wanted(visit: Visit, which: Which) -> Wanted:
+    """Those that fit, whichever page."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(which, name)) is not None}
+    if "customer_key" in given:  # resolved first, so that its index leads to the rows
+        given["customer_key"] = our_key_of(visit.connection, given["customer_key"])
+    return Wanted(SELECT, [_CONDITIONS[name] for name in given], given)
+
+
 @router.get("")
 def list_products(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[ProductItem]]:
     """List products, those of customers whom nobody has linked included."""
-    asked = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
-    if "customer_key" in asked:  # resolved first, so that its index leads to the rows
-        asked["customer_key"] = our_key_of(visit.connection, asked["customer_key"])
+    asked = wanted(visit, filters)
     rows, has_more = fetch_page(
-        visit.connection, SELECT, filters, conditions=[_CONDITIONS[name] for name in asked], **asked
+        visit.connection, asked.select, filters, conditions=asked.conditions, **asked.parameters
     )
     program = program_as_of_now(visit.connection, visit.settings)
     items = [_item(each) for each in shown_products(visit.connection, rows, program, visit.now)]

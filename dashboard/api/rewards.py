@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Body, Key, LongText
-from dashboard.lists import Page, fetch_page
+from dashboard.lists import Page, Period, Wanted, fetch_page
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.commissions import Commission, CommissionState
 from domain.errors import Missing, TryLater
@@ -110,13 +110,17 @@ class Move(Body):
     )
 
 
-class Filters(Page):
-    """Which commissions. Those that no trigger asks for any more are listed on demand: `reward_status=reversed`."""
+class Which(Period):
+    """Which commissions. Those that no trigger asks for any more are there on demand: `reward_status=reversed`."""
 
     partner_key: Key | None = None
     customer_key: Key | None = Field(default=None, description="The company's own id, or ours.")
     transaction_key: Key | None = None
     reward_status: CommissionState | None = None
+
+
+class Filters(Which, Page):
+    """Which commissions, a page of them."""
 
 
 _CONDITIONS = {
@@ -127,15 +131,23 @@ _CONDITIONS = {
 }
 
 
+def wanted(visit: Visit, which: Which) -> Wanted:
+    """Those that fit, whichever page."""
+    given = {name: getattr(which, name) for name in _CONDITIONS if getattr(which, name) is not None}
+    conditions = [_CONDITIONS[name] for name in given]
+    if which.reward_status is not CommissionState.REVERSED:
+        conditions.append("state <> 'reversed' or arithmetic <> :no_longer_earned")
+        given["no_longer_earned"] = NO_LONGER_EARNED
+    return Wanted(SELECT, conditions, given)
+
+
 @router.get("")
 def list_rewards(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[Reward]]:
     """List commissions."""
-    given = {name: getattr(filters, name) for name in _CONDITIONS if getattr(filters, name) is not None}
-    conditions = [_CONDITIONS[name] for name in given]
-    if filters.reward_status is not CommissionState.REVERSED:
-        conditions.append("state <> 'reversed' or arithmetic <> :no_longer_earned")
-        given["no_longer_earned"] = NO_LONGER_EARNED
-    rows, has_more = fetch_page(visit.connection, SELECT, filters, conditions=conditions, **given)
+    asked = wanted(visit, filters)
+    rows, has_more = fetch_page(
+        visit.connection, asked.select, filters, conditions=asked.conditions, **asked.parameters
+    )
     count = f"{len(rows)} commission" if len(rows) == 1 else f"{len(rows)} commissions"
     return answered(Items(items=_items(visit, rows), has_more=has_more), count)
 

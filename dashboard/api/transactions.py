@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Amount, Body, Currency, Email, Key, LongKey, Metadata, Milliseconds, moment
-from dashboard.lists import Page, fetch_page
+from dashboard.lists import Page, Period, Wanted, fetch_page
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain import ids
 from domain.errors import Missing
@@ -120,7 +120,7 @@ class NewTransaction(Body):
     lines: list[NewLine] | None = Field(default=None, max_length=1_000)
 
 
-class Filters(Page):
+class Which(Period):
     """Which payments."""
 
     customer_key: Key | None = Field(
@@ -131,6 +131,10 @@ class Filters(Page):
     linked: bool | None = Field(default=None, description="false: those of customers whom nobody has linked yet.")
 
 
+class Filters(Which, Page):
+    """Which payments, a page of them."""
+
+
 _CONDITIONS = {
     "customer_key": "customer = :customer_key",
     "provider_customer_key": "provider_customer_key = :provider_customer_key",
@@ -139,14 +143,20 @@ _CONDITIONS = {
 }
 
 
+def wanted(visit: Visit, which: Which) -> Wanted:
+    """Those that fit, whichever page."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(which, name)) is not None}
+    if "customer_key" in given:  # resolved first, so that its index leads to the rows
+        given["customer_key"] = our_key_of(visit.connection, given["customer_key"])
+    return Wanted(SELECT, [_CONDITIONS[name] for name in given], given)
+
+
 @router.get("")
 def list_transactions(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[TransactionItem]]:
     """List payments, the latest paid first; `created` is when it was paid."""
-    asked = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
-    if "customer_key" in asked:  # resolved first, so that its index leads to the rows
-        asked["customer_key"] = our_key_of(visit.connection, asked["customer_key"])
+    asked = wanted(visit, filters)
     rows, has_more = fetch_page(
-        visit.connection, SELECT, filters, conditions=[_CONDITIONS[name] for name in asked], **asked
+        visit.connection, asked.select, filters, conditions=asked.conditions, **asked.parameters
     )
     items = _items(visit, rows)
     return answered(Items(items=items, has_more=has_more), f"{len(items)} item{'s' * (len(items) != 1)}")

@@ -10,27 +10,33 @@ from starlette.responses import Response
 from dashboard.api import rewards
 from dashboard.fields import Key
 from dashboard.lists import LIMIT_MAX
-from dashboard.pages.routes import Mistakes, ThisPage, manager_pages, paged
+from dashboard.pages.routes import Mistakes, ThisPage, manager_pages, paged, within
+from dashboard.pages.typed import Days
 from domain.commissions import CommissionState
 from domain.errors import Rejected
 from infra.ledger.moves import approve
 
 router = manager_pages()
 
-Filters = Annotated[rewards.Filters, Query()]
+
+class Found(rewards.Filters, Days):
+    """Filters of the list."""
+
+
+Filters = Annotated[Found, Query()]
 
 
 @router.get("/commissions")
 def find(page: ThisPage, filters: Filters) -> Response:
     """The newest first, those that fit."""
-    asked = paged(filters)
+    asked = within(page, paged(filters))
     return page.show("commissions.html", filters=asked, found=rewards.list_rewards(page, asked).data)
 
 
 @router.get("/commissions/approve")
 def look_before_approving(page: ThisPage, filters: Filters) -> Response:
     """Those that are pending and fit, the oldest first, with what they come to."""
-    asked = filters.model_copy(
+    asked = within(page, filters).model_copy(
         update={"reward_status": CommissionState.PENDING, "limit": LIMIT_MAX, "order_by": "created_at"}
     )
     found = rewards.list_rewards(page, asked).data

@@ -7,15 +7,20 @@ from starlette.responses import Response
 
 from dashboard.api import explanations, transactions
 from dashboard.fields import LongKey
-from dashboard.pages.routes import ThisPage, manager_pages, paged
+from dashboard.pages.routes import ThisPage, manager_pages, paged, within
+from dashboard.pages.typed import Days
 
 router = manager_pages()
 
 
+class Found(transactions.Filters, Days):
+    """Filters of the list."""
+
+
 @router.get("/payments")
-def find(page: ThisPage, filters: Annotated[transactions.Filters, Query()]) -> Response:
+def find(page: ThisPage, filters: Annotated[Found, Query()]) -> Response:
     """The latest paid first, those that fit."""
-    asked = paged(filters)
+    asked = within(page, paged(filters))
     return page.show("payments.html", filters=asked, found=transactions.list_transactions(page, asked).data)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from starlette.responses import HTMLResponse, Response
 
 from dashboard.answers import FieldError
+from dashboard.api.exports import FILES
 from domain.commissions import MOVES, CommissionState
 from domain.money import format_money
 from domain.windows import epoch_ms
@@ -65,7 +66,11 @@ class Templates:
             narrowed=_is_narrowed,
         )
         self._environment.globals.update(
-            static=by_plain_name, zone=str(zone), moves=_moves, states=[state.value for state in CommissionState]
+            static=by_plain_name,
+            zone=str(zone),
+            moves=_moves,
+            states=[state.value for state in CommissionState],
+            file_of=_file_of,
         )
 
     def answer(
@@ -137,6 +142,16 @@ def _problems_at(problems: Iterable[FieldError], *names: str) -> list[str]:
 def _is_narrowed(filters: BaseModel) -> bool:
     """Whether a list shows less than all there is, page by page."""
     return bool(filters.model_fields_set - {"limit"})
+
+
+def _file_of(kind: str, filters: BaseModel) -> str:
+    """Where the file is of what a list with these filters lists, on all its pages."""
+    given = filters.model_dump(mode="json", include=set(FILES[kind][0].model_fields), exclude_none=True)
+    return f"/exports/{kind}{'?' if given else ''}{urlencode({n: _said(value) for n, value in given.items()})}"
+
+
+def _said(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _moves(state: str) -> Sequence[str]:

@@ -25,6 +25,7 @@ from dashboard.access import PartnerMember, Person
 from dashboard.answers import SORTED_ERRORS, FieldError, refusal_of
 from dashboard.pages.cookies import Side, door_cookie, session_cookie
 from dashboard.pages.rendering import HEADERS, Templates
+from dashboard.pages.typed import Days, in_days
 from dashboard.visits import BoundedRequest, Handler, Rooms, TooManyRequests, Visit, slot
 from domain.errors import Rejected
 from domain.problems import is_storable
@@ -34,6 +35,7 @@ from infra.sessions import Session, proves, session_of, set_notice
 from infra.unit_of_work import unit_of_work_on
 
 Model = TypeVar("Model", bound=BaseModel)
+DayModel = TypeVar("DayModel", bound=Days)
 Done = TypeVar("Done")
 
 _FORM = "application/x-www-form-urlencoded"
@@ -295,6 +297,11 @@ def failure_page(templates: Templates, side: Side, message: str) -> Response:
 def paged(filters: Model) -> Model:
     """Filters of a list, with as many items as a page shows unless its address says otherwise."""
     return filters if "limit" in filters.model_fields_set else filters.model_copy(update={"limit": ITEMS_SHOWN})
+
+
+def within(page: PageVisit, filters: DayModel) -> DayModel:
+    """Filters with the days that they name as bounds."""
+    return filters.model_copy(update=in_days(filters, page.settings.program_timezone))
 
 
 def lines_of(text: str) -> list[str]:

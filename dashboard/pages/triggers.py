@@ -1,7 +1,6 @@
 """Triggers: written as JSON, with every mistake at its path; tried on what has happened before they count."""
 
 import json
-from datetime import datetime, time
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -13,9 +12,9 @@ from dashboard.answers import SORTED_ERRORS
 from dashboard.api import trigger_previews, triggers
 from dashboard.fields import Key
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, mistakes_of, paged
+from dashboard.pages.typed import day_of, day_starts
 from domain.errors import Rejected
 from domain.triggers import TriggerEvent
-from domain.windows import epoch_ms
 
 router = manager_pages()
 
@@ -118,13 +117,7 @@ def _text(document: dict[str, Any]) -> str:
 def _start_of(page: PageVisit, name: str) -> int | None:
     """The start of a day that a form names, in the program's zone."""
     given = page.form.get(name)
-    if given is None:
-        return None
-    try:
-        day = datetime.strptime(given, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone yet
-    except ValueError:
-        raise Rejected("must be a day, such as 2026-01-31", name) from None
-    return epoch_ms(datetime.combine(day, time(), page.settings.program_timezone))
+    return None if given is None else day_starts(day_of(given, name), page.settings.program_timezone)
 
 
 def _warned(saved: triggers.ShownTrigger) -> str:

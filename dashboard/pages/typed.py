@@ -1,0 +1,64 @@
+"""What people type and the API takes otherwise: amounts with decimals, days and moments of the program's zone."""
+
+import re
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, Field
+
+from domain.errors import Rejected
+from domain.money import exponent
+from domain.windows import MOMENT_MS_MAX, epoch_ms
+
+_AMOUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))?", re.ASCII)
+_DIGITS_MAX = 16
+
+
+class Days(BaseModel):
+    """Filters of a list whose items have a day; both days are of the program's zone, and included."""
+
+    since: date | None = Field(default=None)
+    until: date | None = Field(default=None)
+
+
+def in_days(filters: Days, zone: ZoneInfo) -> dict[str, int]:
+    """The same as bounds that the API takes."""
+    bounds = {}
+    if filters.since is not None:
+        bounds["min_created"] = day_starts(filters.since, zone)
+    if filters.until is not None and filters.until < date.max:
+        bounds["max_created"] = day_starts(filters.until + timedelta(days=1), zone) - 1
+    return bounds
+
+
+def day_starts(day: date, zone: ZoneInfo) -> int:
+    """Its first moment, in epoch milliseconds; days beyond what moments there are become the first or last of them."""
+    return min(max(epoch_ms(datetime.combine(day, time(), zone)), 0), MOMENT_MS_MAX)
+
+
+def day_of(text: str, field: str) -> date:
+    """A day as date fields send it. Raises Rejected."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Rejected("must be a day, such as 2026-01-31", field) from None
+
+
+def moment_of(text: str, zone: ZoneInfo, field: str) -> int:
+    """A moment as fields of day and time send it, in epoch milliseconds. Raises Rejected."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise Rejected("must be a day and a time, such as 2026-01-31T16:30", field) from None
+    return epoch_ms(read if read.tzinfo is not None else read.replace(tzinfo=zone))
+
+
+def amount_of(text: str, currency: str, field: str) -> int:
+    """An amount in minor units. Commas, and more decimals than the currency has, are refused. Raises Rejected."""
+    places = exponent(currency)
+    found = _AMOUNT.fullmatch(text)
+    if found is None or len(found[2] or "") > places or len(found[1]) > _DIGITS_MAX:
+        example = f"such as 1234.{'5'.ljust(places, '0')}" if places else "such as 1234"
+        decimals = f"at most {places} decimals after a point" if places else "no decimals"
+        raise Rejected(f"must be a plain number, {example}: no commas, {decimals} in {currency.upper()}", field)
+    return int(found[1] + (found[2] or "").ljust(places, "0"))
