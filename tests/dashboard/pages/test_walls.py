@@ -23,6 +23,8 @@ KEYS = {
     "product-book": "pbook_none",
     "triggers": "trg_gigakick_inbox",
     "reconciliations": "1",
+    "webhook-endpoints": "whep_none",
+    "webhook-deliveries": "msg_none",
     "partner": "acme",
 }
 OPEN = {"/sign-in", "/partner/sign-in"}
