@@ -9,20 +9,42 @@ from starlette.responses import Response
 from dashboard.api import customers, products, rewards, transactions
 from dashboard.fields import LongKey
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, paged
+from dashboard.pages.typed import moment_of
+from domain.errors import Missing
 from infra.ledger.attributions import load_attributions
 
 router = manager_pages()
 
 #: Of payments and commissions on a customer's page; the lists show all.
 _NEWEST = 10
+_SAVED = "Saved; what follows is being booked."
+#: Fields of a customer by what the form to add one calls them: beside it are filters of the same names.
+_NEW = {
+    "new_customer_key": "customer_key",
+    "name": "name",
+    "new_email": "email",
+    "country": "country",
+    "new_partner_key": "partner_key",
+    "new_provider_key": "provider_key",
+}
 _FIELDS = ("partner_key", "member_key", "name", "email", "country")
 
 
 @router.get("/customers")
 def find(page: ThisPage, filters: Annotated[customers.Filters, Query()]) -> Response:
     """The newest first, those that fit."""
-    asked = paged(filters)
-    return page.show("customers.html", filters=asked, found=customers.list_customers(page, asked).data)
+    return _list(page, filters)
+
+
+@router.post("/customers")
+def create(page: ThisPage) -> Response:
+    """Add one, or describe one whom a provider told of."""
+    given = {each: page.form[name] for name, each in _NEW.items() if name in page.form}
+    made = page.attempt(lambda: customers.create(page, page.body(customers.NewCustomer, given)))
+    if isinstance(made, Mistakes):
+        return _list(page, customers.Filters(), made)
+    key = made.data.customer_key
+    return page.done(page.templates.path_to("/customers", str(key)), f"{key}: {made.message}.")
 
 
 @router.get("/customers/{key:path}")
@@ -35,12 +57,50 @@ def read(page: ThisPage, key: LongKey) -> Response:
 def change(page: ThisPage, key: LongKey) -> Response:
     """Say whose they are from now on, or what describes them. A field that is left as it was says nothing."""
     before = customers.read(page, key).data
+    if before.customer_key is None:
+        return _link(page, key, before)
     shown = {name: getattr(before, name) for name in _FIELDS}
     given = {name: page.form.get(name) for name in _FIELDS if page.form.get(name) != shown[name]}
-    done = page.attempt(lambda: customers.change(page, key, page.body(customers.CustomerChange, given)))
-    if isinstance(done, Mistakes):
-        return _show(page, key, done)
-    return page.done(page.address(), "Saved; what follows is being booked.")
+
+    def save() -> None:
+        since = page.form.get("attributed_at")
+        at = moment_of(since, page.settings.program_timezone, "attributed_at") if since else None
+        said = given if at is None else {**given, "attributed_at": at}
+        customers.change(page, key, page.body(customers.CustomerChange, said))
+
+    done = page.attempt(save)
+    return _show(page, key, done) if isinstance(done, Mistakes) else page.done(page.address(), _SAVED)
+
+
+def _link(page: PageVisit, key: str, unlinked: customers.CustomerItem) -> Response:
+    """Say whom the company knows a provider's customer as: somebody who is here, or whom this adds."""
+    said = {name: page.form[name] for name in ("partner_key",) if name in page.form}
+    said["provider_key"] = str(unlinked.provider_key)
+    name = page.form.get("customer_key", "")
+
+    def link() -> str:
+        try:
+            known = customers.read(page, name).data.customer_key if name else None
+        except Missing:
+            known = None
+        if known is not None:
+            customers.change(page, known, page.body(customers.CustomerChange, said))
+            return known
+        customers.create(page, page.body(customers.NewCustomer, {**said, "customer_key": name}))
+        return name
+
+    done = page.attempt(link)
+    return (
+        _show(page, key, done)
+        if isinstance(done, Mistakes)
+        else page.done(page.templates.path_to("/customers", done), _SAVED)
+    )
+
+
+def _list(page: PageVisit, filters: customers.Filters, mistakes: Mistakes | None = None) -> Response:
+    asked = paged(filters)
+    found = customers.list_customers(page, asked).data
+    return page.show("customers.html", filters=asked, found=found, mistakes=mistakes)
 
 
 def _show(page: PageVisit, key: str, mistakes: Mistakes | None = None) -> Response:

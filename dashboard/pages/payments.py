@@ -1,16 +1,27 @@
-"""Payments with their lines, and why each trigger fired on them or not."""
+"""Payments with their lines, and why each trigger fired on them or not; those that no provider tells of, by hand."""
 
-from typing import Annotated
+import uuid
+from typing import Annotated, Any
 
 from fastapi import Query
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from dashboard.api import explanations, transactions
+from dashboard.answers import Answer
+from dashboard.api import customers, explanations, product_book, transactions
 from dashboard.fields import LongKey
-from dashboard.pages.routes import ThisPage, manager_pages, paged, within
-from dashboard.pages.typed import Days
+from dashboard.lists import LIMIT_MAX
+from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, mistakes_of, paged, within
+from dashboard.pages.typed import Days, amount_of, moment_of, number_of
+from domain.errors import Missing, Rejected
+from domain.problems import Problems, quoted
 
 router = manager_pages()
+
+#: A form without a script has as many lines as it has; a button makes it longer.
+_LINES, _LINES_MAX = 3, 30
+#: Fields of the form's line by fields of the API's.
+_OF_LINE = ("product_book_key", "subscription_key", "amount", "quantity")
 
 
 class Found(transactions.Filters, Days):
@@ -24,6 +35,23 @@ def find(page: ThisPage, filters: Annotated[Found, Query()]) -> Response:
     return page.show("payments.html", filters=asked, found=transactions.list_transactions(page, asked).data)
 
 
+@router.get("/payments/new")
+def begin(page: ThisPage, customer_key: LongKey | None = None) -> Response:
+    """An empty form, or one for a customer."""
+    return _form(page, {"customer_key": customer_key or "", "drawn_key": f"txn_{uuid.uuid4().hex}"})
+
+
+@router.post("/payments/new")
+def post(page: ThisPage) -> Response:
+    """Post it, once however often the button is pressed; its page says what it earned, or why nothing."""
+    if "more" in page.form:
+        return _form(page, page.form)
+    made = page.attempt(lambda: _posted(page))
+    if isinstance(made, Mistakes):
+        return _form(page, page.form, made)
+    return page.done(page.templates.path_to("/payments", made.data.key), _said(page, made.data.key, made.message))
+
+
 @router.get("/payments/{key:path}")
 def read(page: ThisPage, key: LongKey) -> Response:
     """One, judged again by the function that booked."""
@@ -31,4 +59,93 @@ def read(page: ThisPage, key: LongKey) -> Response:
         "payment.html",
         item=transactions.read(page, key).data,
         explained=explanations.explain(page, key).data,
+    )
+
+
+def _posted(page: PageVisit) -> Answer[transactions.TransactionItem]:
+    problems = Problems()
+    given = _given(page, problems)
+    _check_known(page, given.get("customer_key"), problems)
+    try:
+        body = page.body(transactions.NewTransaction, given)
+    except RequestValidationError as error:
+        for each in mistakes_of(page.request, error).errors:
+            problems.add(each.field, each.message)
+    problems.raise_any()
+    return transactions.create(page, body)
+
+
+def _check_known(page: PageVisit, customer_key: str | None, problems: Problems) -> None:
+    """A customer nobody has spoken of may come later over the API; typed by hand it is a slip, and not to be undone."""
+    if customer_key is None:
+        problems.add("customer_key", "is required")
+        return
+    try:
+        customers.read(page, customer_key)
+    except Missing:
+        problems.add("customer_key", f"no customer is called {quoted(customer_key)}; see the list, or add them there")
+
+
+def _given(page: PageVisit, problems: Problems) -> dict[str, Any]:
+    """The form as the API takes it; what cannot be read is noted, and stands in with a nought."""
+    form, currency = page.form, page.form.get("currency", "")
+    given: dict[str, Any] = {
+        name: form[name] for name in ("customer_key", "currency", "subscription_key") if name in form
+    }
+    given["key"] = form.get("key") or form.get("drawn_key")
+    try:
+        if "paid_at" in form:
+            given["created_at"] = moment_of(form["paid_at"], page.settings.program_timezone, "created_at")
+    except Rejected as error:
+        problems.add("created_at", str(error))
+    _read_amount(form.get("amount"), given, "", currency, problems)
+    lines = []
+    for place, typed in enumerate(_lines(page)):
+        line: dict[str, Any] = {name: typed[name] for name in ("product_book_key", "subscription_key") if name in typed}
+        _read_amount(typed.get("amount"), line, f"lines[{place}].", currency, problems)
+        if "quantity" in typed:
+            line["quantity"] = number_of(typed["quantity"])
+        lines.append(line)
+    return {**given, **({"lines": lines} if lines else {})}
+
+
+def _read_amount(text: str | None, into: dict[str, Any], path: str, currency: str, problems: Problems) -> None:
+    if text is None:
+        return
+    try:
+        into["amount"] = amount_of(text, currency, f"{path}amount")
+    except Rejected as error:
+        problems.add(f"{path}amount", str(error))
+        into["amount"] = 0
+
+
+def _lines(page: PageVisit) -> list[dict[str, str]]:
+    """The lines of which something is filled in."""
+    form = page.form
+    typed = (
+        {name: form[f"line{place}_{name}"] for name in _OF_LINE if f"line{place}_{name}" in form}
+        for place in range(_LINES_MAX)
+    )
+    return [each for each in typed if each]
+
+
+def _said(page: PageVisit, key: str, message: str) -> str:
+    booked = len(explanations.explain(page, key).data.commissions)
+    earned = (
+        f"it earned {booked} commission{'' if booked == 1 else 's'}" if booked else "it earned nothing; see why below"
+    )
+    return f"{message[:1].upper()}{message[1:]}: {earned}."
+
+
+def _form(page: PageVisit, typed: Any, mistakes: Mistakes | None = None) -> Response:
+    lines = _lines(page)
+    count = min(max(_LINES, len(lines) + (_LINES if "more" in typed else 0)), _LINES_MAX)
+    sold = product_book.list_entries(page, product_book.Filters(limit=LIMIT_MAX)).data
+    return page.show(
+        "new_payment.html",
+        typed=typed,
+        lines=[*lines, *({} for _ in range(count - len(lines)))],
+        sold=sorted(sold.items, key=lambda entry: entry.name.casefold()),
+        can_grow=count < _LINES_MAX,
+        mistakes=mistakes,
     )

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 
 from dashboard.answers import FieldError
 from dashboard.api.exports import FILES
+from dashboard.pages.typed import typed_amount
 from domain.commissions import MOVES, CommissionState
 from domain.money import format_money
 from domain.windows import epoch_ms
@@ -64,6 +65,7 @@ class Templates:
             compact=_compact,
             problems=_problems_at,
             narrowed=_is_narrowed,
+            typed=typed_amount,
         )
         self._environment.globals.update(
             static=by_plain_name,

@@ -53,6 +53,20 @@ def moment_of(text: str, zone: ZoneInfo, field: str) -> int:
     return epoch_ms(read if read.tzinfo is not None else read.replace(tzinfo=zone))
 
 
+def number_of(text: str) -> int | str:
+    """A whole number, or the text itself where it is none: the API says what is wrong with it."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MAX else text
+
+
+def typed_amount(amount_minor: int | None, currency: str | None) -> str:
+    """An amount as people type it and `amount_of` reads it; nothing of none."""
+    if amount_minor is None or currency is None:
+        return ""
+    places = exponent(currency)
+    units, fraction = divmod(amount_minor, 10**places)
+    return f"{units}.{fraction:0{places}d}" if places else str(units)
+
+
 def amount_of(text: str, currency: str, field: str) -> int:
     """An amount in minor units. Commas, and more decimals than the currency has, are refused. Raises Rejected."""
     places = exponent(currency)

@@ -118,5 +118,5 @@ def _chosen(page: PageVisit) -> list[str]:
     return [name for name in EVENT_TYPES if name in page.form]
 
 
-def _choices() -> dict[str, list[str]]:
+def _choices() -> dict[str, Any]:
     return {"event_types": list(EVENT_TYPES), "delivery_states": [each.value for each in DeliveryState]}

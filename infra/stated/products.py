@@ -110,7 +110,7 @@ def _check_money(given: Mapping[str, Any], problems: Problems) -> None:
 def check_past(moment: datetime | None, now: datetime, problems: Problems) -> None:
     """What happened has happened."""
     if moment is not None and moment > now + _AHEAD_MAX:
-        problems.add("created_at", "lies in the future; say when it happened, in epoch milliseconds")
+        problems.add("created_at", "lies in the future; say when it happened")
 
 
 def change_product(telling: Telling, key: str, given: Mapping[str, Any]) -> tuple[ProductKey, bool]:

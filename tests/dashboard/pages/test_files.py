@@ -30,6 +30,7 @@ def _file(browser: Browser, path: str) -> tuple[str, list[dict[str, str]]]:
         ("/payments?linked=false", "key", []),
         ("/customers?partner_key=ada", "customer_key", ["acme"]),
         ("/partners", "partner_key", ["ada"]),
+        ("/products?status=churned", "external_product_key", ["prod_gigakick_live_chat"]),
         ("/product-book", "name", ["Inbox", "Knowledge Base", "Live Chat", "Surveys"]),
     ],
 )

@@ -153,7 +153,7 @@ def test_hostile_texts_are_shown_as_text_on_every_page(grace: Browser, town: Sta
     kinds = {path.strip("/").split("/")[0].split("?")[0] for path in sheets}
     assert kinds >= {
         *("commissions", "payments", "customers", "partners", "product-book", "triggers", "events", "dead-letters"),
-        *("reconciliations", "webhook-endpoints", "webhook-deliveries"),
+        *("products", "reconciliations", "webhook-endpoints", "webhook-deliveries"),
     }
     assert _harmless(sheets) > 15
     assert any(path.endswith("/body") for path in sheets)

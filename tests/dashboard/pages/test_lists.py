@@ -24,6 +24,7 @@ LISTS = {
     "/commissions": "/commissions/cmsn_",
     "/payments": "/payments/stripe",
     "/customers": "/customers/",
+    "/products": "/products/sub_",
     "/partners": "/partners/",
     "/product-book": "/product-book/pbook_",
     "/triggers": "/triggers/trg_",
@@ -125,7 +126,15 @@ def test_many_rows_take_no_more_statements_than_few(engine: Engine, server_addre
         create_person(connection, "grace@example.com", "a password of some length")
         session = open_for_person(connection, "grace@example.com", system_clock())
     paths = ["/", *LISTS, "/customers/customer-0", "/payments/stripe:in_0", "/partners/partner-0", "/triggers/trg_0"]
-    paths += ["/dead-letters", "/reconciliations", "/commissions/approve"]
+    paths += [
+        "/products/sub_0",
+        "/payments/new",
+        "/webhook-endpoints",
+        "/webhook-deliveries",
+        "/dead-letters",
+        "/reconciliations",
+        "/commissions/approve",
+    ]
     _grow(stage, range(2))
     few = anyio.run(_statements, stage, server_addresses.redis_url, session, paths)
     _grow(stage, range(2, 30))

@@ -20,6 +20,7 @@ KEYS = {
     "payments": story.TRANSACTION,
     "customers": "acme",
     "partners": "ada",
+    "products": "sub_gigakick_acme/prod_gigakick_inbox",
     "product-book": "pbook_none",
     "triggers": "trg_gigakick_inbox",
     "reconciliations": "1",

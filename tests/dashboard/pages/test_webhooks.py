@@ -16,7 +16,7 @@ URL = "http://127.0.0.1:9/told"
 
 def _register(browser: Browser, url: str = URL, *event_types: str) -> Sheet:
     chosen = dict.fromkeys(event_types or ("commission.created",), "on")
-    return browser.press(browser.get("/webhook-endpoints"), "Register", url=url, **chosen)
+    return browser.press(browser.get("/webhook-endpoints"), "Register", 200, url=url, **chosen)
 
 
 @pytest.fixture
