@@ -13,6 +13,7 @@ from infra.replays import Changed, Which, ignore, replay
 
 _CHANGES: dict[str, Any] = {
     "matching": 2,
+    "erased": 0,
     "tried": 2,
     "busy": 0,
     "after": None,
@@ -78,6 +79,7 @@ class WouldChange(BaseModel):
     """What a replay would change."""
 
     matching: int = Field(description="Events that are meant.")
+    erased: int = Field(description="How many of them cannot be replayed: their bodies were erased.")
     tried: int = Field(description="How many of them were tried: 200 at most.")
     busy: int = Field(description="How many were not, because a worker has their customer.")
     after: int | None = Field(description="Where there are more: ask again with this `after`.")

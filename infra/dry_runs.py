@@ -19,7 +19,7 @@ from infra.inbox import LEASE, Envelope, InboxState, Mark
 from infra.program import ProgramReader
 from infra.program_changes import PROVIDER as PROGRAM
 from infra.providers.stripe.completing import left_out
-from infra.replays import Which, matching
+from infra.replays import Which, erased, matching
 from infra.retries import connection_was_lost
 from infra.rows import as_json, fetch
 from infra.settings import Settings
@@ -58,7 +58,7 @@ def dry_run(connection: Connection, which: Which, settings: Settings, now: datet
     The answer counts all events that are meant, says of each that was tried what would become of it, and shows every
     product, transaction and commission that would be another than it is, before and after, with sums by partner.
     """
-    meant = matching(connection, which)
+    meant, passed_over = matching(connection, which), erased(connection, which)
     trial = connection.begin_nested()
     try:
         envelopes = _claim(connection, which, after)
@@ -69,6 +69,7 @@ def dry_run(connection: Connection, which: Which, settings: Settings, now: datet
     before = _Looked.at(connection, done)
     return {
         "matching": meant,
+        "erased": passed_over,
         "tried": len(done.marks),
         "busy": len(done.busy),
         "after": envelopes[-1].id if len(envelopes) == EVENTS_MAX else None,
@@ -102,6 +103,7 @@ def _claim(connection: Connection, which: Which, after: int) -> list[Envelope]:
         f"""
         with meant as (
             select id from inbox where {which.condition()} and inbox.id > :after and claimed_by is null
+                and body is not null
             order by id limit :events_max for update skip locked
         )
         update inbox set state = 'received', attempts = 1, finished_at = null, claimed_by = pg_backend_pid(),

@@ -99,9 +99,18 @@ def matching(connection: Connection, which: Which) -> int:
     return int(fetch(connection, statement, **which.parameters())[0].n)
 
 
+def erased(connection: Connection, which: Which) -> int:
+    """How many of them no replay can read again: their bodies were erased. What they caused stays."""
+    if which.names_nothing():
+        return 0
+    statement = f"select count(*) as n from inbox where {which.condition()} and body is null"
+    return int(fetch(connection, statement, **which.parameters())[0].n)
+
+
 _REPLAY = """
 with meant as (
     select id from inbox where {condition} and inbox.id > :after and received_at <= :begun_at and claimed_by is null
+        and body is not null
     order by id limit :count for update skip locked
 ), numbered as (
     select id, row_number() over (order by id) - 1 as place from meant
@@ -122,9 +131,13 @@ def replay(
 ) -> Changed:
     """Make up to `count` events due again as if they had just come, those received up to `begun_at`.
 
-    Processing an event again books nothing that is booked. Raises Missing for an id nobody has, TryLater for a single
-    event that a worker has at hand.
+    Processing an event again books nothing that is booked. What was erased is passed over. Raises Missing for an id
+    nobody has, and for a single event TryLater where a worker has it at hand, Conflict where its body was erased.
     """
+    if which.id is not None and erased(connection, which):
+        raise Conflict(
+            f"the body of event {which.id} was erased; it cannot be replayed, and what it caused stays", "id"
+        )
     rows = _change(connection, which, _REPLAY, begun_at=begun_at, after=after, count=count, due_per_s=DUE_PER_S)
     if rows:
         audit("events.replayed", _subject(which), {**which.described(), "count": len(rows)})

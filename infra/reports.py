@@ -14,7 +14,7 @@ from infra.rows import fetch
 
 _EVENT = """
     select id, provider, event_key, event_type, livemode, state, attempts, reason, fingerprint, occurred_at,
-        received_at, next_attempt_at, finished_at, outcome - 'claims_lost' as outcome
+        received_at, next_attempt_at, finished_at, outcome - 'claims_lost' as outcome, body is null as erased
     from inbox
 """
 

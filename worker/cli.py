@@ -15,6 +15,7 @@ from infra.settings import SettingsError
 from worker import showing
 from worker.commands import (
     comparing,
+    customers,
     dead_letters,
     events,
     exchanging,
@@ -37,6 +38,7 @@ GROUPS: tuple[tuple[str | None, typer.Typer], ...] = (
     (None, previewing.commands),
     ("events", events.commands),
     ("dead", dead_letters.commands),
+    ("customers", customers.commands),
     ("keys", keys.commands),
     ("users", users.commands),
 )

@@ -11,7 +11,7 @@ from domain.errors import Missing
 from infra.audit import record_change
 from infra.clock import system_clock
 from infra.dry_runs import dry_run, merged
-from infra.replays import Audit, Changed, Which, checked_reason, ignore, matching, replay
+from infra.replays import Audit, Changed, Which, checked_reason, erased, ignore, matching, replay
 from infra.reports import event_named
 from infra.settings import load_settings
 from infra.unit_of_work import unit_of_work_on
@@ -62,6 +62,7 @@ def replay_events(engine: Engine, which: Which, *, dry: bool, as_json: bool) -> 
         lambda connection, begun_at, after: replay(connection, which, begun_at, _audit(connection), after=after),
         "due again",
         as_json=as_json,
+        passed_over=erased,
     )
 
 
@@ -92,7 +93,15 @@ def ignore_events(engine: Engine, which: Which, reason: str, *, as_json: bool) -
     )
 
 
-def _in_portions(engine: Engine, which: Which, portion: _Portion, done: str, *, as_json: bool) -> None:
+def _in_portions(
+    engine: Engine,
+    which: Which,
+    portion: _Portion,
+    done: str,
+    *,
+    as_json: bool,
+    passed_over: Callable[[Connection, Which], int] | None = None,
+) -> None:
     begun_at = system_clock()
     count, after = 0, 0
     with progress("Changing events") as told:
@@ -106,8 +115,14 @@ def _in_portions(engine: Engine, which: Which, portion: _Portion, done: str, *, 
             if changed.after is None:
                 break
             after = changed.after
-    words = "1 event is" if count == 1 else f"{count} events are"
-    print_found({"count": count}, as_json, lambda: out().print(f"{words} {done}."))
+    found = {"count": count}
+    words = f"{'1 event is' if count == 1 else f'{count} events are'} {done}."
+    if passed_over is not None:
+        with unit_of_work_on(engine) as connection:
+            if left := passed_over(connection, which):
+                found["erased"] = left
+                words += f" {left} cannot be replayed: their bodies were erased."
+    print_found(found, as_json, lambda: out().print(words))
 
 
 def _audit(connection: Connection) -> Audit:

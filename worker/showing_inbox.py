@@ -68,6 +68,8 @@ def event(out: Console, row: Mapping[str, Any]) -> None:
     say(out, 2, f"{row['state']}{when}")
     if row["reason"]:
         say(out, 2, f"because {escape(row['reason'])}")
+    if row["erased"]:
+        say(out, 2, "its body was erased; it cannot be replayed, and what it caused stays")
     for what, keys in (row["outcome"] or {}).items():
         say(out, 2, escape(f"{what}: {', '.join(keys)}"))
 
@@ -89,6 +91,8 @@ def dead(out: Console, groups: Sequence[Mapping[str, Any]]) -> None:
 def dry_run(out: Console, found: Mapping[str, Any]) -> None:
     """What a replay would make of events, and what it would change."""
     out.print(f"{found['matching']} events are meant, {found['tried']} were tried; nothing was changed", style="bold")
+    if found["erased"]:
+        say(out, 2, f"{found['erased']} cannot be replayed: their bodies were erased")
     for each in found["events"]:
         if each["state"] != "processed":
             why = f": {each['reason']}" if each["reason"] else ""

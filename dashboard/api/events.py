@@ -43,6 +43,7 @@ class Event(BaseModel):
                     "received_at": 1767225601000,
                     "next_attempt_at": None,
                     "finished_at": 1767225601200,
+                    "erased": False,
                     "outcome": {
                         "transactions": ["stripe:in_1"],
                         "commissions": ["cmsn_0a1b2c3d4e5f60718293"],
@@ -66,6 +67,7 @@ class Event(BaseModel):
     received_at: int
     next_attempt_at: int | None = Field(description="When it is due.")
     finished_at: int | None
+    erased: bool = Field(description="Its body is gone: it cannot be replayed, and what it caused stays.")
     outcome: dict[str, Any] | None = Field(description="What it is about and which commissions it caused, as keys.")
 
 

@@ -54,7 +54,7 @@ def test_the_inbox_is_listed_newest_first_without_bodies(stage: Stage) -> None:
     for row in found:
         assert set(row) == {
             *("id", "provider", "event_key", "event_type", "livemode", "state", "attempts", "reason", "fingerprint"),
-            *("occurred_at", "received_at", "next_attempt_at", "finished_at", "outcome"),
+            *("occurred_at", "received_at", "next_attempt_at", "finished_at", "outcome", "erased"),
             *("key", "type"),  # as the API calls them
         }
         assert row["state"] == "processed"
