@@ -132,6 +132,28 @@ def test_what_only_resembles_a_secret_stays() -> None:
     assert redact(None, "info", dict(event)) == event
 
 
+_VALUES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["whsec_abc", "SK_live_x", "Basic aG9vazpwdw==", "bas\u0131c aG9vazpwdw==", "a://b:c@d", "in_1", "tést"]
+        ),
+        st.text(max_size=20),
+        st.none() | st.integers() | st.lists(st.text(max_size=9), max_size=2),
+        st.just("x" * 1500),
+    ),
+    min_size=2,
+    max_size=5,
+)
+
+
+@given(_VALUES, st.sampled_from(["note", "api_key", "no\nte"]))
+def test_a_line_is_judged_as_its_entries_are(values: list[object], key: str) -> None:
+    """What is taken out of a value does not depend on what else stands on the line."""
+    event = {f"{key}{number}": value for number, value in enumerate(values)}
+    apart = [redact(None, "info", {name: value, "and": [""]}) for name, value in event.items()]
+    assert {**redact(None, "info", dict(event)), "and": [""]} == {k: v for each in apart for k, v in each.items()}
+
+
 @given(st.text(max_size=50), st.text(max_size=50))
 def test_no_value_breaks_a_line_or_moves_a_cursor(before: str, after: str) -> None:
     """Whatever a caller sends, a value has no line break, escape or direction mark left that could forge a line."""
