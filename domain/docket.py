@@ -64,13 +64,26 @@ class Docket:
     #: What the triggers on payments read.
     needed: Needed = ALL_NEEDED
 
+    @property
+    def asks_of_the_whole(self) -> bool:
+        """Whether any trigger is judged on whole payments."""
+        return bool(self.on_any_payment or self.on_payments_of)
+
     def on_line(self, named: Mapping[str, str]) -> tuple[Versions, ...]:
         """The triggers that may fire on a line of which these fields read so."""
-        return sum((self.on_lines_of.get(each, ()) for each in named.items()), self.on_any_product)
+        return _named_in(self.on_lines_of, named, self.on_any_product)
 
     def on_the_whole(self, named: Mapping[str, str]) -> tuple[Versions, ...]:
         """The triggers that may fire on a whole payment of which these fields read so."""
-        return sum((self.on_payments_of.get(each, ()) for each in named.items()), self.on_any_payment)
+        return _named_in(self.on_payments_of, named, self.on_any_payment)
+
+
+def _named_in(by_name: ByName, named: Mapping[str, str], anywhere: tuple[Versions, ...]) -> tuple[Versions, ...]:
+    found = anywhere
+    for each in named.items():
+        if each in by_name:
+            found += by_name[each]
+    return found
 
 
 def docket_of(triggers: Iterable[Versions]) -> Docket:

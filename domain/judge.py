@@ -152,9 +152,11 @@ class Judge:
         docket, per_line = self.program.docket, line is not None
         if self.traced:
             found: Iterable[Versions] = self.program.triggers.values()
-        else:
+        elif per_line or docket.asks_of_the_whole:
             named = self._names_on(line)
             found = docket.on_line(named) if per_line else docket.on_the_whole(named)
+        else:
+            return []
         return [
             trigger
             for versions in found
@@ -224,7 +226,8 @@ class Judge:
             offer=trigger.offer_description,
             earned_at=self.at,
         )
-        booked = spread(whole, trigger.action.drip, self.program.zone, self._churn_of(line))
+        drip = trigger.action.drip
+        booked = (whole,) if drip is None else spread(whole, drip, self.program.zone, self._churn_of(line))
         return Verdict(trigger, key, "its rules hold", whole, trace, booked, earning.as_paid_minor)
 
     def _churn_of(self, line: Line | None) -> Callable[[datetime], bool]:

@@ -26,5 +26,7 @@ class Partner:
 
     def version_at(self, at: datetime) -> PartnerVersion:
         """What held at `at`; the first known version holds from the beginning of time."""
+        if len(self.versions) == 1:
+            return self.versions[0]
         in_force = [v for v in self.versions if v.effective_from is None or v.effective_from <= at]
         return in_force[-1] if in_force else self.versions[0]

@@ -47,7 +47,8 @@ class Line:
 
     def amount_minor(self, basis: Basis) -> int:
         """The amount as paid, which rules read."""
-        return _on_basis(basis, self.net_minor, self.gross_minor)
+        net_minor = self.net_minor
+        return net_minor if basis is Basis.NET else _listed(net_minor, self.gross_minor)
 
     def left_minor(self, basis: Basis) -> int:
         """The amount as it stands after reversals, which commissions are taken of."""
@@ -88,7 +89,12 @@ class Transaction:
 
     def amount_minor(self, basis: Basis) -> int:
         """The whole payment as paid, which rules read."""
-        return _on_basis(basis, self.net_minor, sum(line.amount_minor(basis) for line in self.lines))
+        net_minor = self.net_minor
+        return (
+            net_minor
+            if basis is Basis.NET
+            else _listed(net_minor, sum(line.amount_minor(basis) for line in self.lines))
+        )
 
     def left_minor(self, basis: Basis) -> int:
         """The whole payment as it stands after reversals, which commissions are taken of.
@@ -125,10 +131,10 @@ class Transaction:
         raise KeyError(key)
 
 
-def _on_basis(basis: Basis, net_minor: int, gross_minor: int) -> int:
+def _listed(net_minor: int, gross_minor: int) -> int:
     """Discounts stay in what was paid, or credited, before them; they make no payment of nothing into one."""
     same_sign = (gross_minor > 0) == (net_minor > 0) and (gross_minor < 0) == (net_minor < 0)
-    return gross_minor if basis is Basis.GROSS and same_sign else net_minor
+    return gross_minor if same_sign else net_minor
 
 
 def transaction_of(event: InvoicePaid) -> Transaction:
