@@ -64,8 +64,8 @@ def read(page: ThisPage, key: LongKey) -> Response:
 
 def _posted(page: PageVisit) -> Answer[transactions.TransactionItem]:
     problems = Problems()
+    _check_known(page, page.form.get("customer_key"), problems)
     given = _given(page, problems)
-    _check_known(page, given.get("customer_key"), problems)
     try:
         body = page.body(transactions.NewTransaction, given)
     except RequestValidationError as error:

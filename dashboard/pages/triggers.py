@@ -9,9 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from dashboard.answers import SORTED_ERRORS
-from dashboard.api import trigger_previews, triggers
+from dashboard.api import product_book, trigger_previews, triggers
 from dashboard.fields import Key
+from dashboard.lists import LIMIT_MAX
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, mistakes_of, paged
+from dashboard.pages.trigger_drafts import drafted
 from dashboard.pages.typed import day_of, day_starts
 from domain.errors import Rejected
 from domain.triggers import TriggerEvent
@@ -32,8 +34,17 @@ def find(page: ThisPage, filters: Annotated[triggers.Filters, Query()]) -> Respo
 
 @router.get("/triggers/new")
 def begin(page: ThisPage) -> Response:
-    """An example to change."""
+    """A form for the usual, and an example to change for everything else."""
     return _editor(page, None, document=_text(triggers.DOCUMENT_EXAMPLE))
+
+
+@router.post("/triggers/draft")
+def draft(page: ThisPage) -> Response:
+    """The form as a document in the editor, to be read, tried and saved there."""
+    made = page.attempt(lambda: drafted(page.form, _sold(page), page.settings.program_timezone))
+    if isinstance(made, Mistakes):
+        return _editor(page, None, document=_text(triggers.DOCUMENT_EXAMPLE), mistakes=made)
+    return _editor(page, None, document=_text(made), is_drafted=True)
 
 
 @router.post("/triggers/new")
@@ -84,6 +95,7 @@ def _editor(
     document: str | None = None,
     mistakes: Mistakes | None = None,
     previewed: trigger_previews.ShownPreview | None = None,
+    is_drafted: bool = False,
 ) -> Response:
     """The editor with what was typed, else with what is saved."""
     item = triggers.read(page, key).data if key is not None else None
@@ -91,8 +103,20 @@ def _editor(
     saved = _text({name: getattr(item, name) for name in _FIELDS}) if item is not None else document
     typed = page.form.get("document", saved)
     return page.show(
-        "trigger.html", item=item, versions=versions, document=typed, mistakes=mistakes, previewed=previewed
+        "trigger.html",
+        item=item,
+        versions=versions,
+        document=typed,
+        mistakes=mistakes,
+        previewed=previewed,
+        sold=_sold(page) if item is None else [],
+        is_drafted=is_drafted,
     )
+
+
+def _sold(page: PageVisit) -> list[product_book.Entry]:
+    found = product_book.list_entries(page, product_book.Filters(limit=LIMIT_MAX)).data.items
+    return sorted(found, key=lambda entry: entry.name.casefold())
 
 
 def _document(page: PageVisit) -> dict[str, Any]:

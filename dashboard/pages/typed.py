@@ -2,9 +2,10 @@
 
 import re
 from datetime import date, datetime, time, timedelta
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator
 
 from domain.errors import Rejected
 from domain.money import exponent
@@ -12,23 +13,6 @@ from domain.windows import MOMENT_MS_MAX, epoch_ms
 
 _AMOUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 _DIGITS_MAX = 16
-
-
-class Days(BaseModel):
-    """Filters of a list whose items have a day; both days are of the program's zone, and included."""
-
-    since: date | None = Field(default=None)
-    until: date | None = Field(default=None)
-
-
-def in_days(filters: Days, zone: ZoneInfo) -> dict[str, int]:
-    """The same as bounds that the API takes."""
-    bounds = {}
-    if filters.since is not None:
-        bounds["min_created"] = day_starts(filters.since, zone)
-    if filters.until is not None and filters.until < date.max:
-        bounds["max_created"] = day_starts(filters.until + timedelta(days=1), zone) - 1
-    return bounds
 
 
 def day_starts(day: date, zone: ZoneInfo) -> int:
@@ -42,6 +26,34 @@ def day_of(text: str, field: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise Rejected("must be a day, such as 2026-01-31", field) from None
+
+
+def _day(value: object) -> object:
+    """As pydantic asks: its own sentence about dates speaks of what a date field never sends."""
+    try:
+        return day_of(value, "day") if isinstance(value, str) else value
+    except Rejected as error:
+        raise ValueError(str(error)) from None
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+
+
+class Days(BaseModel):
+    """Filters of a list whose items have a day; both days are of the program's zone, and included."""
+
+    since: Day | None = None
+    until: Day | None = None
+
+
+def in_days(filters: Days, zone: ZoneInfo) -> dict[str, int]:
+    """The same as bounds that the API takes."""
+    bounds = {}
+    if filters.since is not None:
+        bounds["min_created"] = day_starts(filters.since, zone)
+    if filters.until is not None and filters.until < date.max:
+        bounds["max_created"] = day_starts(filters.until + timedelta(days=1), zone) - 1
+    return bounds
 
 
 def moment_of(text: str, zone: ZoneInfo, field: str) -> int:

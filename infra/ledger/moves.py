@@ -72,8 +72,10 @@ def move_commission(
     return commission
 
 
-def approve(connection: Connection, seen: Mapping[str, int]) -> list[str]:
-    """Approve the commissions whose key and amount somebody has seen, in one go; the keys of those that were.
+def move_seen(
+    connection: Connection, seen: Mapping[str, int], before: CommissionState, to: CommissionState
+) -> list[str]:
+    """Move the commissions whose key and amount somebody has seen in one state on, in one go; the keys of those moved.
 
     Left as they are: those that have come to another state or amount since, and those of customers whose events are
     being worked on.
@@ -84,8 +86,8 @@ def approve(connection: Connection, seen: Mapping[str, int]) -> list[str]:
     locked = lock_customers(connection, {lock_name(row) for row in rows})
     free = [row.key for row in rows if lock_name(row) in locked]
     found = [commission_of(row) for row in fetch(connection, f"{wanted} for update", keys=free)]
-    asked = [c for c in found if c.state is CommissionState.PENDING and c.amount_minor == seen[c.key]]
-    _set_states(connection, [(c, move(c, CommissionState.APPROVED, None)) for c in asked])
+    asked = [c for c in found if c.state is before and c.amount_minor == seen[c.key]]
+    _set_states(connection, [(c, move(c, to, None)) for c in asked])
     return [c.key for c in asked]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.commissions import CommissionState
 from domain.errors import TryLater
-from infra.ledger.moves import approve, move_commission
+from infra.ledger.moves import move_commission, move_seen
 from infra.program import ProgramReader
 from tests.simulation.world import Change
 from tests.stage import Stage
@@ -67,7 +67,8 @@ class _Person(threading.Thread):
         try:
             seen = dict(self._stage.ask(_SOME, state="pending", count=_APPROVED_AT_ONCE))
             with self._stage.engine.begin() as connection:
-                approve(connection, {str(key): int(amount) for key, amount in seen.items()})
+                shown = {str(key): int(amount) for key, amount in seen.items()}
+                move_seen(connection, shown, CommissionState.PENDING, CommissionState.APPROVED)
             for key, _ in self._stage.ask(_SOME, state="approved", count=_PAID_AT_ONCE):
                 with self._stage.engine.begin() as connection:
                     move_commission(connection, self._reader, str(key), CommissionState.PAID, None, "campaign")

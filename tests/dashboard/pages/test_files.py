@@ -67,7 +67,8 @@ def test_a_list_of_days_is_a_file_of_days(grace: Browser, told: Stage) -> None:
         for link in links:
             assert len(list(csv.DictReader(io.StringIO(grace.client.get(link).text)))) == count
         assert sheet.form("Show").fields["since"] == str(since)
-    assert "since" in grace.get("/payments?since=2026-02-30", 400).text
+    refused = grace.get("/payments?since=2026-02-30", 400)
+    assert "since must be a day, such as 2026-01-31" in refused.text
 
 
 def test_approving_keeps_to_the_days(grace: Browser, told: Stage) -> None:

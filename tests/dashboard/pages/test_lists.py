@@ -134,6 +134,7 @@ def test_many_rows_take_no_more_statements_than_few(engine: Engine, server_addre
         "/dead-letters",
         "/reconciliations",
         "/commissions/approve",
+        "/commissions/pay",
     ]
     _grow(stage, range(2))
     few = anyio.run(_statements, stage, server_addresses.redis_url, session, paths)

@@ -112,3 +112,22 @@ def test_a_customer_who_is_being_worked_on_is_left_for_later(grace: Browser, tol
         done = grace.press(ask, "Approve these 2")
     assert "0 approved; 2 have changed since, or are being worked on" in done.text
     assert "2 approved" in grace.press(ask, "Approve these 2").text
+
+
+def test_what_was_approved_is_marked_as_paid_together(grace: Browser, told: Stage) -> None:
+    """The page names what each partner gets; only what is approved, and as it was shown, is marked, and by whom."""
+    assert "Nothing is approved here" in grace.get("/commissions/pay").text
+    grace.press(grace.get("/commissions/approve"), "Approve these 2")
+    ask = grace.press(grace.get("/commissions?partner_key=ada"), "Mark all approved of these as paid ...")
+    assert "Mark as paid: 2 approved commissions?" in ask.text
+    assert "24.70 USD" in ask.text
+    token = grace.get("/").forms[0].fields["form_token"]
+    grace.send("/commissions/pay", {"form_token": token, "seen": f'{{"{_commission(told)}": 1}}'})
+    assert _states(told) == {1980: "approved", 490: "approved"}
+    done = grace.press(ask, "Mark as paid: these 2")
+    assert "2 paid" in done.text
+    assert _states(told) == {1980: "paid", 490: "paid"}
+    grace.send("/commissions/approve", {**ask.form("Mark as paid: these 2").fields})
+    assert _states(told) == {1980: "paid", 490: "paid"}
+    written = told.ask("select count(*), min(actor) from audit_log where details ->> 'to' = 'paid'")
+    assert written == [(2, "person:grace@example.com")]
