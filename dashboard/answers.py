@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from dashboard.fields import SHAPES
 from domain.errors import Conflict, Missing, Rejected, TryLater
 from domain.problems import Problem, Problems, RejectedDocument
 from infra.retries import LOCK_NOT_AVAILABLE, connection_was_lost, is_transient, sqlstate_of
@@ -164,6 +165,8 @@ def _sentence_of(error: Mapping[str, Any]) -> str:
         return "unknown field; /api/docs lists those there are"
     if kind == "json_invalid":
         return f"is not JSON: {error['ctx']['error']}"
+    if kind == "string_pattern_mismatch" and (shape := SHAPES.get(error["ctx"]["pattern"])) is not None:
+        return shape
     message = str(error["msg"]).removeprefix("Value error, ")
     return re.sub(r"^(Input|String|List|Dictionary|Tuple|Value) should ", "must ", message)
 

@@ -1,5 +1,6 @@
 """Kinds of values that bodies and queries hold: refused by name where one does not fit."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -27,6 +28,14 @@ def _currency(value: str) -> str:
         raise ValueError(str(error)) from None
 
 
+_EMAIL, _COUNTRY, _CURRENCY = r"^[^@\s\x00]+@[^@\s\x00]+$", r"^[A-Z]{2}$", r"^[A-Za-z]{3}$"
+#: What each shape is called by people, who do not read patterns.
+SHAPES: Mapping[str, str] = {
+    _EMAIL: "must be an e-mail address, such as ada@example.com",
+    _COUNTRY: "must be two letters, upper case, such as DE",
+    _CURRENCY: "must be three letters, such as usd",
+}
+
 #: A key, ours or theirs, as it is.
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_storable)]
 #: A key made of two.
@@ -40,17 +49,17 @@ LongText = Annotated[
 ]
 Email = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=320, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$"),
+    StringConstraints(strip_whitespace=True, max_length=320, pattern=_EMAIL),
     AfterValidator(_storable),
 ]
 #: ISO 3166, two letters, upper case.
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Country = Annotated[str, StringConstraints(pattern=_COUNTRY)]
 Milliseconds = Annotated[StrictInt, Field(ge=0, le=MOMENT_MS_MAX, description="Epoch milliseconds.")]
 #: The same in a query, where everything is text.
 QueryMilliseconds = Annotated[int, Field(ge=0, le=MOMENT_MS_MAX, description="Epoch milliseconds.")]
 Amount = Annotated[StrictInt, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Minor units.")]
 Currency = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z]{3}$"), AfterValidator(_currency), Field(description="ISO 4217.")
+    str, StringConstraints(pattern=_CURRENCY), AfterValidator(_currency), Field(description="ISO 4217.")
 ]
 Flag = StrictBool
 Metadata = Annotated[
