@@ -19,6 +19,7 @@ from infra.ledger.moves import PORTION, release
 from infra.locks import try_chore
 from infra.retries import connection_was_lost, is_transient
 from infra.settings import Settings
+from infra.tallies import fold
 from infra.unit_of_work import unit_of_work
 from worker.courier import Courier
 from worker.drain import Drain, DrainReport
@@ -110,12 +111,13 @@ class Desk:
         self._courier.tell()
 
     def watch(self) -> None:
-        """Log how the inbox stands, once however many are asked at the same time."""
+        """Log how the inbox stands, and fold the tallies, once however many are asked at the same time."""
         try:
             with self._engine.connect() as connection, unit_of_work(connection):
                 if not try_chore(connection, 1):
                     return
                 found = counts(connection)
+                fold(connection)
                 oldest = oldest_transaction(connection)
         except DBAPIError as error:
             self._complain(error)

@@ -10,6 +10,7 @@ from domain.facts import COMPANY
 from domain.windows import epoch_ms
 from infra.ledger.case_files import load_meant
 from infra.rows import fetch
+from infra.tallies import commission_totals
 
 #: For lists: `key` and `created_at` beside what is needed to show and to filter.
 SELECT: Final = """
@@ -73,13 +74,6 @@ def _document(row: Any, product_key: str | None, entries: Sequence[dict[str, Any
 
 def totals(connection: Connection) -> list[dict[str, Any]]:
     """How many commissions there are, and what they come to, per state and currency; those of nothing left aside."""
-    rows = fetch(
-        connection,
-        """
-        select state, currency, count(*) as count, sum(amount_minor) as amount_minor from commissions
-        where amount_minor <> 0 group by state, currency order by state, currency
-        """,
-    )
     order = list(CommissionState)
-    found = [{**row._mapping, "amount_minor": int(row.amount_minor)} for row in rows]
+    found = [dict(row._mapping) for row in commission_totals(connection)]
     return sorted(found, key=lambda each: order.index(CommissionState(each["state"])))

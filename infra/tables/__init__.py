@@ -23,6 +23,7 @@ from infra.tables.program import (
 from infra.tables.reconciliation import reconciliation_objects, reconciliations, watermarks
 from infra.tables.sessions import sessions
 from infra.tables.subscriptions import product_history, products, subscription_snapshots
+from infra.tables.tallies import tallies
 
 __all__ = (
     "api_keys",
@@ -56,6 +57,7 @@ __all__ = (
     "sessions",
     "standings",
     "subscription_snapshots",
+    "tallies",
     "transaction_lines",
     "transactions",
     "trigger_versions",
