@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from domain.differences import Comparison, Kind
 from domain.periods import Period
-from domain.reconcile import Bucket, Comparison, Report, Tally, Total
+from domain.reconcile import Bucket, Report, Tally, Total
 
 
 def together(window: Period, reports: Iterable[Report]) -> Report:
@@ -13,13 +14,17 @@ def together(window: Period, reports: Iterable[Report]) -> Report:
     totals = [total for report in portions for total in report.money]
     return Report(
         window=window,
-        subscriptions=_compared([report.subscriptions for report in portions]),
-        invoices=_compared([report.invoices for report in portions]),
+        subscriptions=_compared(Kind.SUBSCRIPTION, portions),
+        invoices=_compared(Kind.INVOICE, portions),
         money=tuple(_total(currency, [t for t in totals if t.currency == currency]) for currency in currencies),
+        refunds=_compared(Kind.REFUND, portions),
+        credit_notes=_compared(Kind.CREDIT_NOTE, portions),
+        disputes=_compared(Kind.DISPUTE, portions),
     )
 
 
-def _compared(portions: Sequence[Comparison]) -> Comparison:
+def _compared(kind: Kind, reports: Sequence[Report]) -> Comparison:
+    portions = [report.of(kind) for report in reports]
     return Comparison(
         provider_count=sum(portion.provider_count for portion in portions),
         ours_count=sum(portion.ours_count for portion in portions),

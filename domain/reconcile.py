@@ -9,9 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
+from domain.differences import NOTHING, REVERSALS, Comparison, Difference, Kind, beside
 from domain.facts import ProductStatus, SubscriptionItem, SubscriptionSeen
 from domain.periods import Period
+from domain.reversal_books import TakenBack, compare_reversals
 
 # The books of both sides.
 
@@ -101,6 +104,7 @@ class ProviderBooks:
     window: Period
     subscriptions: tuple[Subscription, ...] = ()
     invoices: tuple[PaidInvoice, ...] = ()
+    reversals: tuple[TakenBack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,42 +115,12 @@ class OurBooks:
     invoices: tuple[RecordedInvoice, ...] = ()
     #: Invoices we have heard of and cannot record yet, by id: what each waits for.
     waiting: Mapping[str, str] = field(default_factory=dict)
+    reversals: tuple[TakenBack, ...] = ()
+    #: The same of refunds, credit notes and disputes.
+    reversals_waiting: Mapping[str, str] = field(default_factory=dict)
 
 
 # What is reported.
-
-
-class Kind(StrEnum):
-    """What is compared."""
-
-    SUBSCRIPTION = "subscription"
-    INVOICE = "invoice"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field that the provider has otherwise than we do; None: that side has no such thing."""
-
-    key: str
-    #: `status`, `items[prod_1].quantity`, `net`, `lines[sub_1/prod_1]`.
-    field: str
-    provider: str | int | None
-    ours: str | int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One kind of object on both sides; keys in order."""
-
-    provider_count: int
-    ours_count: int
-    #: There, not here.
-    missing: tuple[str, ...]
-    #: Here, not there.
-    extra: tuple[str, ...]
-    different: tuple[Difference, ...]
-    #: There, and here in the inbox, waiting for something that is named.
-    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +177,25 @@ class Report:
     invoices: Comparison
     #: One per currency, in order.
     money: tuple[Total, ...]
+    refunds: Comparison = NOTHING
+    credit_notes: Comparison = NOTHING
+    disputes: Comparison = NOTHING
+
+    def of(self, kind: Kind) -> Comparison:
+        """The comparison of one kind."""
+        match kind:
+            case Kind.SUBSCRIPTION:
+                return self.subscriptions
+            case Kind.INVOICE:
+                return self.invoices
+            case Kind.REFUND:
+                return self.refunds
+            case Kind.CREDIT_NOTE:
+                return self.credit_notes
+            case Kind.DISPUTE:
+                return self.disputes
+            case _:
+                assert_never(kind)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -229,11 +222,22 @@ def compare(provider: ProviderBooks, ours: OurBooks) -> Report:
     there = {invoice.key: invoice for invoice in provider.invoices}
     left = (each for each in ours.invoices if each.paid_at in provider.window and not each.taken_back)
     here = {each.key: each for each in ours.invoices if each.key in there} | {each.key: each for each in left}
+    refunds, credit_notes, disputes = (
+        compare_reversals(kind, provider.window, provider.reversals, ours.reversals, ours.reversals_waiting)
+        for kind in REVERSALS
+    )
     return Report(
         window=provider.window,
-        subscriptions=_compare_subscriptions(provider.subscriptions, ours.subscriptions),
-        invoices=_compare_invoices(there, here, ours.waiting),
+        subscriptions=beside(
+            {each.key: each for each in provider.subscriptions},
+            {each.key: each for each in ours.subscriptions},
+            _subscription_differences,
+        ),
+        invoices=beside(there, here, _invoice_differences, ours.waiting),
         money=_totals(there, here, placements(provider, ours)),
+        refunds=refunds,
+        credit_notes=credit_notes,
+        disputes=disputes,
     )
 
 
@@ -250,7 +254,8 @@ def repairs(report: Report) -> tuple[Repair, ...]:
     What is extra may only have left the window; the provider's answer about it tells.
     """
     found = set()
-    for kind, compared in ((Kind.SUBSCRIPTION, report.subscriptions), (Kind.INVOICE, report.invoices)):
+    for kind in Kind:
+        compared = report.of(kind)
         keys = (*compared.missing, *compared.extra, *(difference.key for difference in compared.different))
         found |= {Repair(kind, key) for key in keys}
     return tuple(sorted(found))
@@ -264,19 +269,6 @@ def repaired(before: Report, after: Report) -> Repaired:
 
 
 # Subscriptions.
-
-
-def _compare_subscriptions(provider: Iterable[Subscription], ours: Iterable[Subscription]) -> Comparison:
-    there = {each.key: each for each in provider}
-    here = {each.key: each for each in ours}
-    both = sorted(there.keys() & here.keys())
-    return Comparison(
-        provider_count=len(there),
-        ours_count=len(here),
-        missing=tuple(sorted(there.keys() - here.keys())),
-        extra=tuple(sorted(here.keys() - there.keys())),
-        different=tuple(each for key in both for each in _subscription_differences(there[key], here[key])),
-    )
 
 
 def _subscription_differences(there: Subscription, here: Subscription) -> Iterator[Difference]:
@@ -303,21 +295,6 @@ def _fields(subscription: Subscription) -> dict[str, str | int | None]:
 
 
 # Invoices.
-
-
-def _compare_invoices(
-    there: Mapping[str, PaidInvoice], here: Mapping[str, RecordedInvoice], waiting: Mapping[str, str]
-) -> Comparison:
-    absent = sorted(there.keys() - here.keys())
-    both = sorted(there.keys() & here.keys())
-    return Comparison(
-        provider_count=len(there),
-        ours_count=len(here),
-        missing=tuple(key for key in absent if key not in waiting),
-        extra=tuple(sorted(here.keys() - there.keys())),
-        different=tuple(each for key in both for each in _invoice_differences(there[key], here[key])),
-        waiting=tuple(key for key in absent if key in waiting),
-    )
 
 
 def _invoice_differences(there: PaidInvoice, here: RecordedInvoice) -> Iterator[Difference]:

@@ -7,7 +7,13 @@ from tests.chargebee_events import Event, Json
 from tests.fake_stripe import FakeStripe
 
 #: Resources that are shown by themselves, and what their lists are sorted by.
-_SORTED = {"customer": "created_at", "subscription": "created_at", "invoice": "date"}
+_SORTED = {
+    "credit_note": "date",
+    "customer": "created_at",
+    "subscription": "created_at",
+    "invoice": "date",
+    "transaction": "updated_at",
+}
 _EVENTS_KEPT_S = 90 * 86_400
 
 
@@ -47,6 +53,10 @@ class ChargebeeSite:
     def forget_events(self, now_s: float) -> None:
         """Only the last 90 days are kept."""
         self.events[:] = [event for event in self.events if event["occurred_at"] >= now_s - _EVENTS_KEPT_S]
+
+    def loses(self, *keys: str) -> None:
+        """These events can no longer be listed, or never could: only the objects show what happened."""
+        self.events[:] = [event for event in self.events if event["id"] not in keys]
 
     def without(self, keys: Iterable[str]) -> list[Event]:
         """What was delivered if these events were not, oldest first."""

@@ -10,13 +10,15 @@ from tests.fake_stripe import FakeStripe, error_body, fake_stripe
 
 #: What a list is called, and what stands around each of its entries.
 _ENTRIES = {
+    "credit_notes": "credit_note",
     "events": "event",
     "invoices": "invoice",
     "subscriptions": "subscription",
     "customers": "customer",
+    "transactions": "transaction",
 }
 #: What a list is narrowed to from a second on, which is itself left out.
-_AFTER = {"occurred_at[after]": "occurred_at", "date[after]": "date"}
+_AFTER = {"occurred_at[after]": "occurred_at", "date[after]": "date", "updated_at[after]": "updated_at"}
 
 
 @contextmanager
@@ -58,9 +60,9 @@ def _is_wanted(entry: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     """By the filters that the client uses; what a test's entry does not say is let through."""
     if (wanted := query.get("id[in]")) is not None and entry["id"] not in json.loads(wanted):
         return False
-    status = query.get("status[is]")
-    if status is not None and entry.get("status", status) != status:
-        return False
+    for field in ("status", "type"):
+        if (one := query.get(f"{field}[is]")) is not None and entry.get(field, one) != one:
+            return False
     if entry.get("deleted") and query.get("include_deleted") != "true":
         return False
     seconds = [(int(query[each]), entry.get(field)) for each, field in _AFTER.items() if each in query]

@@ -6,7 +6,13 @@ from typing import Any
 from tests.builders import stripe_events
 from tests.fake_stripe import FakeStripe
 
-_LISTS = {"subscription": "/v1/subscriptions", "invoice": "/v1/invoices"}
+_LISTS = {
+    "subscription": "/v1/subscriptions",
+    "invoice": "/v1/invoices",
+    "refund": "/v1/refunds",
+    "credit_note": "/v1/credit_notes",
+    "dispute": "/v1/disputes",
+}
 _EVENTS_KEPT_S = 30 * 86_400
 
 
@@ -33,7 +39,7 @@ class StripeAccount:
         self.fake.objects[f"/v1/{kind}s/{key}"] = content
         if (path := _LISTS.get(kind)) is not None:
             others = [each for each in self.fake.lists[path] if each["id"] != key]
-            listed = kind == "subscription" or content["status"] == "paid"
+            listed = kind != "invoice" or content["status"] == "paid"
             self.fake.lists[path] = sorted(
                 [*others, *([content] if listed else [])], key=lambda each: int(each["created"]), reverse=True
             )
@@ -41,6 +47,10 @@ class StripeAccount:
     def forget_events(self, now_s: float) -> None:
         """Only the last 30 days are kept."""
         self.events[:] = [event for event in self.events if event["created"] >= now_s - _EVENTS_KEPT_S]
+
+    def loses(self, *keys: str) -> None:
+        """These events can no longer be listed, or never could: only the objects show what happened."""
+        self.events[:] = [event for event in self.events if event["id"] not in keys]
 
     def without(self, keys: Iterable[str]) -> list[stripe_events.Event]:
         """What was delivered if these events were not, oldest first."""

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from domain.money import format_money
+from infra.reconciliation.reporting import SECTIONS
 from worker.showing import escape, say, table
 
 _NUMBERS = ("provider", "ours", "missing", "extra", "different", "waiting", "repaired", "unexplained")
@@ -17,8 +18,8 @@ def show_reconciliation(out: Console, found: Mapping[str, Any]) -> None:
     for sentence in _about_events(report["events"], dry_run=found["dry_run"]):
         out.print(escape(sentence))
     rows = [
-        (kind, *(str(report[kind][number]) for number in _NUMBERS))
-        for kind in ("subscriptions", "invoices")
+        (kind.replace("_", " "), *(str(report[kind][number]) for number in _NUMBERS))
+        for kind in SECTIONS.values()
         if kind in report
     ]
     if rows:
@@ -41,10 +42,12 @@ def _about_events(events: Mapping[str, Any], *, dry_run: bool) -> Iterator[str]:
 def _keys(out: Console, report: Mapping[str, Any], *, dry_run: bool) -> None:
     """What is wrong, by key: an operator looks there."""
     words = {"unexplained": "to repair" if dry_run else "not repaired", "waiting": "waiting"}
-    for kind in ("subscriptions", "invoices"):
+    for kind in SECTIONS.values():
+        if kind not in report:
+            continue
         for what, word in words.items():
             if keys := report[kind]["keys"][what]:
-                say(out, 0, escape(f"{kind} {word}: {', '.join(keys)}"), "yellow")
+                say(out, 0, escape(f"{kind.replace('_', ' ')} {word}: {', '.join(keys)}"), "yellow")
         for each in report[kind]["differences"]:
             say(out, 2, escape(f"{each['key']} {each['field']}: provider {each['provider']}, ours {each['ours']}"))
 

@@ -66,7 +66,7 @@ class NewReconciliation(Body):
 
     provider: Provider
     scope: Scope = Field(
-        default="whole", description="events: the event list alone; whole: what is sold and paid, too."
+        default="whole", description="events: the event list alone; whole: what is sold, paid and taken back, too."
     )
     dry_run: Flag = Field(default=False, description="Say what would be stored, and store nothing.")
     since: Milliseconds | None = Field(default=None, description="Look from then on, rather than since the last run.")

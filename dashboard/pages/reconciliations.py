@@ -8,6 +8,7 @@ from starlette.responses import Response
 from dashboard.api import reconciliations
 from dashboard.fields import Key
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, paged
+from infra.reconciliation.reporting import SECTIONS
 
 router = manager_pages()
 
@@ -32,7 +33,7 @@ def start(page: ThisPage) -> Response:
 @router.get("/reconciliations/{key}")
 def read(page: ThisPage, key: Key) -> Response:
     """One, with its report."""
-    return page.show("reconciliation.html", item=reconciliations.read(page, key).data)
+    return page.show("reconciliation.html", item=reconciliations.read(page, key).data, sections=SECTIONS.values())
 
 
 def _list(page: PageVisit, filters: reconciliations.Filters, mistakes: Mistakes | None = None) -> Response:

@@ -12,12 +12,12 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from domain import ids
+from domain.differences import Kind
 from domain.errors import CannotProcess
 from domain.facts import InvoicePaid, Reversal, Source, SubscriptionSeen
 from domain.known import BEGINNING
 from domain.periods import Period
 from domain.reconcile import (
-    Kind,
     OurBooks,
     PaidInvoice,
     PaidLine,
@@ -30,10 +30,12 @@ from domain.reconcile import (
     repairs,
     subscription_of,
 )
+from domain.reversal_books import TakenBack
+from domain.reversals import merged
 from domain.transactions import transaction_of
 from infra.program import ProgramReader
 from infra.providers.registry import TRANSLATORS
-from infra.reconciliation.ours import described, last_seen, recorded_invoices, waiting_invoices
+from infra.reconciliation.ours import described, key_of, last_seen, recorded_invoices, recorded_reversals, waiting
 from infra.reconciliation.provider import ListedEvent, ListedObject, Provider
 from infra.reconciliation.runs import Run
 from infra.reconciliation.stored import Shown, shown_portion
@@ -59,13 +61,22 @@ class Compared:
     unreadable: dict[str, str]
 
 
+#: What an object can be as a fact.
+_Told = SubscriptionSeen | InvoicePaid | Reversal
+
+
 @dataclass(frozen=True, slots=True)
 class _Theirs:
-    """An object that the provider showed, as a fact."""
+    """An object that the provider showed, as facts: a refund may be one for each invoice that it takes from."""
 
     shown: ListedObject
     listed_at: datetime
-    fact: SubscriptionSeen | InvoicePaid
+    facts: tuple[_Told, ...]
+
+    @property
+    def fact(self) -> _Told:
+        """The first, and of subscriptions and invoices the only one."""
+        return self.facts[0]
 
 
 class Comparer:
@@ -78,7 +89,7 @@ class Comparer:
         self._run = run
         self._reader = reader
         self._window = Period(run.since, run.until)
-        self._waiting: Mapping[str, str] | None = None
+        self._waiting: dict[Kind, Mapping[str, str]] = {}
 
     def portions(self) -> Iterator[Compared]:
         """One comparison after the other; between two of them the connection is free."""
@@ -95,21 +106,23 @@ class Comparer:
     def _compared(self, kind: Kind, shown: Sequence[Shown]) -> Compared:
         unreadable: dict[str, str] = {}
         theirs = dict(self._facts(kind, shown, unreadable))
-        ours: Mapping[str, SubscriptionSeen | RecordedInvoice]
+        ours: Mapping[str, SubscriptionSeen | RecordedInvoice | TakenBack]
         keys = [each.key for each in shown if each.key not in unreadable]
         if kind is Kind.SUBSCRIPTION:
             ours = seen = last_seen(self._connection, self._provider.name, keys)
             report = compare(*_subscription_books(self._window, theirs, seen))
-        else:
+        elif kind is Kind.INVOICE:
             program = self._reader.read(self._connection)
             ours = recorded = recorded_invoices(self._connection, self._provider.name, keys, program)
             report = self._invoice_report(theirs, recorded)
+        else:
+            ours = taken_back = self._taken_back(kind, keys, theirs)
+            report = self._reversal_report(kind, theirs, taken_back)
         wrong = [(repair, theirs[repair.key]) for repair in repairs(report) if repair.key in theirs]
         events = [repairing_event(self._provider, repair, their, ours.get(repair.key)) for repair, their in wrong]
         events += self._annulling(shown, report)
-        people = {
-            their.fact.provider_customer_key for _, their in wrong if their.fact.provider_customer_key is not None
-        }
+        named = (fact.provider_customer_key for _, their in wrong for fact in their.facts)
+        people = {key for key in named if key is not None}
         return Compared(report, events, people - described(self._connection, self._provider.name, people), unreadable)
 
     def _annulling(self, shown: Sequence[Shown], report: Report) -> list[ListedEvent]:
@@ -129,24 +142,70 @@ class Comparer:
             if each.object is None or each.listed_at is None:
                 continue
             try:
-                fact = fact_of(self._provider, kind, each.object, each.listed_at)
+                facts = facts_of(self._provider, kind, each.object, each.listed_at)
             except CannotProcess as error:
                 unreadable[each.key] = str(error)
                 continue
-            if fact is not None:
-                yield each.key, _Theirs(each.object, each.listed_at, fact)
+            if facts:
+                yield each.key, _Theirs(each.object, each.listed_at, facts)
 
     def _invoice_report(self, theirs: Mapping[str, _Theirs], recorded: Mapping[str, RecordedInvoice]) -> Report:
-        """The inbox is looked through for what is missing only where something is: seldom, and once."""
         there = tuple(_paid_invoice(self._provider, their) for their in theirs.values())
         books = ProviderBooks(self._window, invoices=there)
         report = compare(books, OurBooks(invoices=tuple(recorded.values())))
         if not report.invoices.missing:
             return report
-        if self._waiting is None:
-            self._waiting = waiting_invoices(self._connection, self._provider.name, self._provider.paid_types)
-        waiting = {key: self._waiting[key] for key in report.invoices.missing if key in self._waiting}
-        return compare(books, OurBooks(invoices=tuple(recorded.values()), waiting=waiting))
+        heard = self._heard_of(Kind.INVOICE)
+        waits = {key: heard[key] for key in report.invoices.missing if key in heard}
+        return compare(books, OurBooks(invoices=tuple(recorded.values()), waiting=waits))
+
+    def _heard_of(self, kind: Kind) -> Mapping[str, str]:
+        """The inbox is looked through for what is missing only where something is: seldom, and once."""
+        if kind not in self._waiting:
+            types = self._provider.told_by[kind]
+            self._waiting[kind] = waiting(self._connection, self._provider.name, kind, types)
+        return self._waiting[kind]
+
+    def _taken_back(self, kind: Kind, keys: Sequence[str], theirs: Mapping[str, _Theirs]) -> dict[str, TakenBack]:
+        """What we have of each object: of one that the provider showed, all the parts that it names."""
+        parts = {
+            key: [key_of(kind, fact) or key for fact in theirs[key].facts] if key in theirs else [key] for key in keys
+        }
+        wanted = {part for named in parts.values() for part in named}
+        recorded = recorded_reversals(self._connection, self._provider.name, kind, wanted)
+        found = {key: tuple(recorded[part] for part in named if part in recorded) for key, named in parts.items()}
+        return {
+            key: TakenBack(kind, key, max(part.source.occurred_at for part in known), known)
+            for key, known in found.items()
+            if known
+        }
+
+    def _reversal_report(self, kind: Kind, theirs: Mapping[str, _Theirs], ours: Mapping[str, TakenBack]) -> Report:
+        shown = {key: self._shown_back(kind, key, their, ours.get(key)) for key, their in theirs.items()}
+        books, known = ProviderBooks(self._window, reversals=tuple(shown.values())), tuple(ours.values())
+        report = compare(books, OurBooks(reversals=known))
+        if not report.of(kind).missing:
+            return report
+        heard = self._heard_of(kind)
+        waits = {
+            key: heard[part.reversal_key]
+            for key in report.of(kind).missing
+            for part in shown[key].parts
+            if part.reversal_key in heard
+        }
+        return compare(books, OurBooks(reversals=known, reversals_waiting=waits))
+
+    def _shown_back(self, kind: Kind, key: str, their: _Theirs, ours: TakenBack | None) -> TakenBack:
+        """The object as it was shown, with what we were told of it since: amounts only grow."""
+        told = ours.parts if ours is not None else ()
+        since = {part.reversal_key: part for part in told if _told_since(part.source, their.listed_at)}
+        parts = [fact for fact in their.facts if isinstance(fact, Reversal)]
+        return TakenBack(
+            kind,
+            key,
+            self._provider.holds_since(kind, their.shown) or their.listed_at,
+            tuple(merged(part, since.get(part.reversal_key, part)) for part in parts),
+        )
 
 
 def _subscription_books(
@@ -156,7 +215,7 @@ def _subscription_books(
     for key in sorted(theirs.keys() | seen.keys()):
         their, our = theirs.get(key), seen.get(key)
         if their is not None and our is not None and _is_younger(our, their):
-            their = replace(their, fact=our)
+            their = replace(their, facts=(our,))
         partly = any(isinstance(side, SubscriptionSeen) and side.items_missing for side in (their and their.fact, our))
         if their is not None and isinstance(their.fact, SubscriptionSeen):
             there.append(_subscription(their.fact, partly=partly))
@@ -169,8 +228,13 @@ def _is_younger(our: SubscriptionSeen, their: _Theirs) -> bool:
     """By the provider's own numbers, where it has them; else by the clock."""
     if our.source.version != their.fact.source.version:
         return our.source.version > their.fact.source.version
-    made_up = our.source.event_key.startswith(f"{MADE_UP}_")
-    return not made_up and our.source.occurred_at >= their.listed_at - _BEFORE_SHOWN
+    return _told_since(our.source, their.listed_at)
+
+
+def _told_since(source: Source, listed_at: datetime) -> bool:
+    """Whether an event told it that is younger than the list; what was made of an earlier list is not."""
+    made_up = source.event_key.startswith(f"{MADE_UP}_")
+    return not made_up and source.occurred_at >= listed_at - _BEFORE_SHOWN
 
 
 def _subscription(seen: SubscriptionSeen, *, partly: bool) -> Subscription:
@@ -180,7 +244,7 @@ def _subscription(seen: SubscriptionSeen, *, partly: bool) -> Subscription:
 
 
 def _paid_invoice(provider: Provider, their: _Theirs) -> PaidInvoice:
-    assert isinstance(their.fact, InvoicePaid)  # `fact_of` saw to it
+    assert isinstance(their.fact, InvoicePaid)  # `facts_of` saw to it
     paid = transaction_of(their.fact)
     return PaidInvoice(
         their.fact.invoice_key,
@@ -193,16 +257,13 @@ def _paid_invoice(provider: Provider, their: _Theirs) -> PaidInvoice:
 # What an object says, and the event that says it.
 
 
-def fact_of(provider: Provider, kind: Kind, shown: ListedObject, at: datetime) -> SubscriptionSeen | InvoicePaid | None:
-    """The fact that an object is; None where it is none, such as an invoice that is not paid.
+def facts_of(provider: Provider, kind: Kind, shown: ListedObject, at: datetime) -> tuple[_Told, ...]:
+    """What an object says of its kind; nothing where it says nothing, such as an invoice that is not paid.
 
     Raises Unreadable for an object that today's code cannot read.
     """
-    wanted = SubscriptionSeen if kind is Kind.SUBSCRIPTION else InvoicePaid
-    for fact in _facts_in(provider, provider.event_of(kind, shown, f"{MADE_UP}_", at)):
-        if isinstance(fact, wanted):
-            return fact
-    return None
+    told = _facts_in(provider, provider.event_of(kind, shown, f"{MADE_UP}_", at))
+    return tuple(fact for fact in told if isinstance(fact, _Told) and key_of(kind, fact) is not None)
 
 
 def _facts_in(provider: Provider, event: ListedEvent) -> tuple[object, ...]:
@@ -218,9 +279,21 @@ def repairing_event(provider: Provider, repair: Repair, their: _Theirs, ours: ob
     """
     shown_at = their.listed_at - _BEFORE_SHOWN
     at = (provider.holds_since(repair.kind, their.shown) or shown_at) if ours is None else shown_at
-    replaced = ours.source.event_key if isinstance(ours, SubscriptionSeen) else ("" if ours is None else repr(ours))
-    key = ids.derived(MADE_UP, provider.name, repair.kind, repair.key, _content(their.fact), replaced)
+    content = "".join(_content(fact) for fact in their.facts)
+    key = ids.derived(MADE_UP, provider.name, repair.kind, repair.key, content, _replaced(ours))
     return provider.event_of(repair.kind, their.shown, key, at)
+
+
+def _replaced(ours: object | None) -> str:
+    """What we have: of a reversal its amounts, whichever event told them last."""
+    match ours:
+        case None:
+            return ""
+        case SubscriptionSeen():
+            return ours.source.event_key
+        case TakenBack():
+            return repr([replace(part, source=_NO_SOURCE) for part in ours.parts])
+    return repr(ours)
 
 
 def customer_event(provider: Provider, shown: ListedObject, asked_at: datetime) -> ListedEvent:
@@ -230,9 +303,12 @@ def customer_event(provider: Provider, shown: ListedObject, asked_at: datetime) 
     return provider.event_of(None, shown, ids.derived(MADE_UP, provider.name, "customer", shown.key, content), at)
 
 
-def _content(fact: SubscriptionSeen | InvoicePaid) -> str:
+_NO_SOURCE: Final = Source(0, BEGINNING, 0, "")
+
+
+def _content(fact: _Told) -> str:
     """What it says, whenever it was looked at."""
-    plain = replace(fact, source=Source(fact.source.version, BEGINNING, 0, ""))
+    plain = replace(fact, source=replace(_NO_SOURCE, version=fact.source.version))
     if isinstance(plain, SubscriptionSeen) and not plain.ended:
         plain = replace(plain, effective_at=BEGINNING)
     return msgspec.json.encode(plain).decode()

@@ -7,14 +7,15 @@ from sqlalchemy import Connection
 
 from domain import ids
 from domain.case import Program
+from domain.differences import Kind
 from domain.errors import CannotProcess
-from domain.facts import InvoicePaid, SubscriptionSeen
+from domain.facts import Fact, InvoicePaid, Reversal, SubscriptionSeen
 from domain.fates import recorded_invoice
 from domain.products import in_order
 from domain.reconcile import RecordedInvoice
 from infra.inbox import Envelope
 from infra.ledger.case_files import load_case_file
-from infra.ledger.shapes import snapshot_of
+from infra.ledger.shapes import reversal_of, snapshot_of
 from infra.providers.registry import TRANSLATORS
 from infra.rows import fetch
 from infra.translating import translate
@@ -68,6 +69,18 @@ def recorded_invoices(
     }
 
 
+def recorded_reversals(connection: Connection, provider: str, kind: Kind, keys: Collection[str]) -> dict[str, Reversal]:
+    """What is recorded under these keys of refunds, credit notes or disputes."""
+    rows = fetch(
+        connection,
+        "select * from reversals where provider = :provider and kind = :kind and reversal_key = any(:keys)",
+        provider=provider,
+        kind=kind,
+        keys=sorted(keys),
+    )
+    return {row.reversal_key: reversal_of(row) for row in rows}
+
+
 def described(connection: Connection, provider: str, keys: Collection[str]) -> set[str]:
     """Those of the provider's customers whom some event has described."""
     rows = fetch(
@@ -90,25 +103,37 @@ _WAITING = """
 """
 
 
-def waiting_invoices(connection: Connection, provider: str, paid_types: Collection[str]) -> Mapping[str, str]:
-    """Invoices that the inbox holds and that are not recorded yet, each with what it waits for."""
+def waiting(connection: Connection, provider: str, kind: Kind, types: Collection[str]) -> Mapping[str, str]:
+    """What of a kind the inbox holds that is maybe not recorded yet, by key, each with what it waits for."""
     found: dict[str, str] = {}
-    for row in fetch(connection, _WAITING, provider=provider, types=sorted(paid_types)):
-        envelope = Envelope(*row[:-2])
-        for key in _invoices_in(envelope):
-            found[key] = _WHY.get(row.state) or row.reason or "a thing that is missing"
+    for row in fetch(connection, _WAITING, provider=provider, types=sorted(types)):
+        for fact in _facts_in(Envelope(*row[:-2])):
+            if (key := key_of(kind, fact)) is not None:
+                found[key] = _WHY.get(row.state) or row.reason or "a thing that is missing"
     return found
+
+
+def key_of(kind: Kind, fact: object) -> str | None:
+    """Under which key a fact tells of a kind; None: it tells of something else."""
+    match fact:
+        case SubscriptionSeen() if kind is Kind.SUBSCRIPTION:
+            return fact.subscription_key
+        case InvoicePaid() if kind is Kind.INVOICE:
+            return fact.invoice_key
+        case Reversal() if fact.kind.value == kind.value:
+            return fact.reversal_key
+    return None
 
 
 _WHY = {"received": "its event is not processed yet", "ignored": "somebody ignored its event"}
 
 
-def _invoices_in(envelope: Envelope) -> list[str]:
-    """The invoices that an event says were paid; none where today's code cannot read it."""
+def _facts_in(envelope: Envelope) -> tuple[Fact, ...]:
+    """What an event says; nothing where today's code cannot read it."""
     if envelope.stored_body is None or envelope.provider not in TRANSLATORS:
-        return []
+        return ()
     try:
-        events = translate(envelope, envelope.body())
+        facts = translate(envelope, envelope.body())
     except CannotProcess:
-        return []
-    return [each.invoice_key for each in events if isinstance(each, InvoicePaid)] if isinstance(events, tuple) else []
+        return ()
+    return facts if isinstance(facts, tuple) else ()

@@ -4,12 +4,12 @@ Every call raises TryLater where the provider is out of reach, busy or failing, 
 or answers nonsense.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from domain.reconcile import Kind
+from domain.differences import Kind
 
 FoundT = TypeVar("FoundT")
 
@@ -38,7 +38,7 @@ class ListedEvent:
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """A subscription, an invoice or a customer as the provider has it now. `body` is the object as JSON."""
+    """An object of some kind, or a customer, as the provider has it now. `body` is the object as JSON."""
 
     key: str
     body: bytes
@@ -50,17 +50,21 @@ class Provider(Protocol):
     name: str
     #: How long it keeps events.
     keeps_events: timedelta
-    #: The types of events that tell of a paid invoice.
-    paid_types: Collection[str]
+    #: The types of events that tell of a paid invoice, or of what takes back of one: ours may still wait.
+    told_by: Mapping[Kind, Collection[str]]
+    #: Kinds of which ours are called as the provider's are, so that it can be asked for one.
+    shown_by_key: Collection[Kind]
 
     def list_events(self, since: datetime, after: str | None) -> Page[ListedEvent]:
         """Events that happened at `since` or later, of every type and whether or not they were delivered."""
 
     def list_objects(self, kind: Kind, since: datetime, after: str | None) -> Page[ListedObject]:
-        """Every subscription, or the paid invoices made at `since` or later, each with all its lines."""
+        """Every subscription, the paid invoices made at `since` or later, each with all its lines, or the refunds,
+        credit notes or disputes that may have changed since then.
+        """
 
     def fetch_object(self, kind: Kind, key: str) -> ListedObject | None:
-        """One subscription, or one invoice in whatever state, with all its lines; None: there is none."""
+        """One object in whatever state, an invoice with all its lines; None: there is none."""
 
     def fetch_customer(self, key: str) -> ListedObject | None:
         """One customer; None: there is none."""

@@ -3,12 +3,21 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from domain.reconcile import Bucket, Comparison, Difference, Kind, Repair, Repaired, Report, Total, repairs
+from domain.differences import Comparison, Difference, Kind
+from domain.reconcile import Bucket, Repair, Repaired, Report, Total, repairs
 from domain.windows import epoch_ms
 from infra.reconciliation.runs import Run
 
 #: A report names so many keys of a kind; the numbers count all.
 KEYS_MAX: Final = 100
+#: What a report calls each kind, in this order.
+SECTIONS: Final = {
+    Kind.SUBSCRIPTION: "subscriptions",
+    Kind.INVOICE: "invoices",
+    Kind.REFUND: "refunds",
+    Kind.CREDIT_NOTE: "credit_notes",
+    Kind.DISPUTE: "disputes",
+}
 
 
 def events_report(run: Run) -> dict[str, Any]:
@@ -35,8 +44,7 @@ def whole_report(run: Run, before: Report, after: tuple[Report, Repaired] | None
     return {
         **events_report(run),
         "objects_window": {"since": _ms(run.since), "until": _ms(run.until)},
-        "subscriptions": _compared(Kind.SUBSCRIPTION, before.subscriptions, now.subscriptions, done, left),
-        "invoices": _compared(Kind.INVOICE, before.invoices, now.invoices, done, left),
+        **{name: _compared(kind, before.of(kind), now.of(kind), done, left) for kind, name in SECTIONS.items()},
         "unreadable": dict(sorted(run.progress.unreadable.items())[:KEYS_MAX]),
         "money": [_money(total) for total in now.money],
         "ties_out": ties_out(now) and not run.progress.unreadable,

@@ -26,6 +26,10 @@ class Phase(StrEnum):
     SUBSCRIPTIONS = "subscriptions"
     #: Pages of paid invoices.
     INVOICES = "invoices"
+    #: Pages of what takes back of them.
+    REFUNDS = "refunds"
+    CREDIT_NOTES = "credit_notes"
+    DISPUTES = "disputes"
     #: One by one, what we have and the lists did not show.
     EXTRAS = "extras"
     #: Both sides beside each other; what differs is stored as an event.

@@ -11,8 +11,9 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
+from domain.differences import Kind
 from domain.portions import together
-from domain.reconcile import Kind, Report, repaired
+from domain.reconcile import Report, repaired
 from infra import crashpoint
 from infra.clock import Clock
 from infra.program import ProgramReader
@@ -27,7 +28,8 @@ log = structlog.get_logger()
 
 #: Events are listed again from so long before the last list's end: some show up late.
 OVERLAP: Final = timedelta(hours=1)
-#: Paid invoices are compared that were made since so long before the run, or since the gap in the events began.
+#: Paid invoices, refunds, credit notes and disputes are compared that were made since so long before the run, or since
+#: the gap in the events began.
 LOOK_BACK: Final = timedelta(days=30)
 #: How often it is looked whether what was stored is processed, and for how long in all.
 SETTLING_DELAY: Final = timedelta(seconds=1)
@@ -37,7 +39,13 @@ EXTRAS_MAX: Final = 200
 #: How many keys of events a report names.
 KEYS_MAX: Final = 100
 
-_KINDS: Final = {Phase.SUBSCRIPTIONS: Kind.SUBSCRIPTION, Phase.INVOICES: Kind.INVOICE}
+_KINDS: Final = {
+    Phase.SUBSCRIPTIONS: Kind.SUBSCRIPTION,
+    Phase.INVOICES: Kind.INVOICE,
+    Phase.REFUNDS: Kind.REFUND,
+    Phase.CREDIT_NOTES: Kind.CREDIT_NOTE,
+    Phase.DISPUTES: Kind.DISPUTE,
+}
 
 
 class Steps:
@@ -60,8 +68,7 @@ class Steps:
         steps: dict[Phase, Callable[[], None]] = {
             Phase.EVENTS: self._list_events,
             Phase.SETTLING: self._settle,
-            Phase.SUBSCRIPTIONS: self._list_objects,
-            Phase.INVOICES: self._list_objects,
+            **dict.fromkeys(_KINDS, self._list_objects),
             Phase.EXTRAS: self._ask_for_extras,
             Phase.COMPARING: self._compare,
             Phase.CUSTOMERS: self._ask_for_customer,
@@ -165,7 +172,7 @@ class Steps:
         run = self._run
         assert run.since is not None and run.until is not None
         for phase, kind in _KINDS.items():
-            if phase not in run.progress.refused:
+            if phase not in run.progress.refused and kind in self._provider.shown_by_key:
                 stored.note_extras(self._connection, run.id, run.provider, kind, run.since, run.until)
 
     def _ask_for_extras(self) -> None:

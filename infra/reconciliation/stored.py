@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from domain.reconcile import Kind
+from domain.differences import REVERSALS, Kind
 from infra import bodies
 from infra.reconciliation.provider import ListedEvent, ListedObject
 from infra.rows import as_json, fetch
@@ -154,6 +154,14 @@ _OURS = {
         select substr(t.key, length(:provider) + 2) as key from transactions t
         where t.provider = :provider and t.occurred_at >= :since and t.occurred_at < :until
     """,
+    # Behind a slash stands what is no object of the provider's: a part of one, or an invoice that is void.
+    **dict.fromkeys(
+        REVERSALS,
+        """
+        select r.reversal_key as key from reversals r where r.provider = :provider and r.kind = :kind
+            and r.source_at >= :since and r.source_at < :until and r.reversal_key not like '%/%'
+    """,
+    ),
 }
 
 
@@ -161,7 +169,7 @@ def note_extras(
     connection: Connection, run_id: int, provider: str, kind: Kind, since: datetime, until: datetime
 ) -> None:
     """Note every object of ours that the lists did not show: the provider is asked for it by its key."""
-    window = {"since": since, "until": until} if kind is Kind.INVOICE else {}
+    window = {} if kind is Kind.SUBSCRIPTION else {"since": since, "until": until}
     connection.execute(
         text(f"""
             insert into reconciliation_objects (reconciliation_id, kind, key)

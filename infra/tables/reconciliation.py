@@ -26,7 +26,7 @@ reconciliations = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("provider", Text, nullable=False),
-    #: `events` fills gaps from the event list alone, `whole` compares subscriptions and paid invoices as well.
+    #: `events` fills gaps from the event list alone, `whole` compares subscriptions, paid invoices and reversals as well.
     Column("scope", Text, nullable=False),
     Column("dry_run", Boolean, nullable=False),
     Column("requested_by", Text, nullable=False),
@@ -71,7 +71,7 @@ reconciliation_objects = Table(
     Column("body", LargeBinary),
     Column("body_codec", SmallInteger),
     Column("body_bytes", Integer),
-    CheckConstraint("kind in ('subscription', 'invoice')", name="kind"),
+    CheckConstraint("kind in ('subscription', 'invoice', 'refund', 'credit_note', 'dispute')", name="kind"),
 )
 
 #: Up to when each provider's events were listed.

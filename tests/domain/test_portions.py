@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.facts import ProductStatus
+from domain.differences import REVERSALS
+from domain.facts import ProductStatus, Reversal, ReversalKind, Source
 from domain.periods import Period
 from domain.portions import together
 from domain.reconcile import (
@@ -20,6 +21,7 @@ from domain.reconcile import (
     Subscription,
     compare,
 )
+from domain.reversal_books import TakenBack
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW = Period(NOON, NOON + timedelta(days=1))
@@ -46,6 +48,21 @@ recorded = st.builds(
     st.sampled_from([NOON, NOON - timedelta(days=9)]),
     st.lists(fates, max_size=2, unique_by=lambda e: e.key).map(tuple),
 )
+taken_back = st.builds(
+    TakenBack,
+    st.sampled_from(REVERSALS),
+    keys,
+    st.sampled_from([NOON, NOON - timedelta(days=9)]),
+    st.builds(
+        Reversal,
+        st.just("stripe"),
+        st.just(ReversalKind.REFUND),
+        st.just("re_1"),
+        st.just(Source(0, NOON, 1, "evt_1")),
+        st.just("usd"),
+        amounts,
+    ).map(lambda part: (part,)),
+)
 
 
 def unique(of: st.SearchStrategy[object]) -> st.SearchStrategy[list[object]]:
@@ -60,11 +77,14 @@ def compared(there: ProviderBooks, here: OurBooks, keys: str) -> Report:
             WINDOW,
             tuple(each for each in there.subscriptions if each.key in keys),
             tuple(each for each in there.invoices if each.key in keys),
+            tuple(each for each in there.reversals if each.key in keys),
         ),
         OurBooks(
             tuple(each for each in here.subscriptions if each.key in keys),
             tuple(each for each in here.invoices if each.key in keys),
             here.waiting,
+            tuple(each for each in here.reversals if each.key in keys),
+            here.reversals_waiting,
         ),
     )
 
@@ -76,6 +96,8 @@ def compared(there: ProviderBooks, here: OurBooks, keys: str) -> Report:
     unique(billed),
     unique(recorded),
     st.dictionaries(keys, st.sampled_from(["more lines", "a link"]), max_size=2),
+    unique(taken_back),
+    unique(taken_back),
     st.integers(0, 6),
 )
 def test_any_portions_add_up_to_the_whole(
@@ -84,10 +106,12 @@ def test_any_portions_add_up_to_the_whole(
     there: list[PaidInvoice],
     here: list[RecordedInvoice],
     waiting: dict[str, str],
+    refunded: list[TakenBack],
+    heard: list[TakenBack],
     cut: int,
 ) -> None:
     """Wherever the keys are cut, counts, keys, differences and money are those of one comparison of everything."""
-    provider = ProviderBooks(WINDOW, tuple(sold), tuple(there))
-    ours = OurBooks(tuple(known), tuple(here), waiting)
+    provider = ProviderBooks(WINDOW, tuple(sold), tuple(there), tuple(refunded))
+    ours = OurBooks(tuple(known), tuple(here), waiting, tuple(heard), waiting)
     portions = [compared(provider, ours, "abcdef"[:cut]), compared(provider, ours, "abcdef"[cut:])]
     assert together(WINDOW, portions) == compare(provider, ours)

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.differences import Comparison, Difference, Kind
 from domain.facts import ProductStatus, Source, SubscriptionItem, SubscriptionSeen
 from domain.periods import Period
 from domain.reconcile import (
     Bucket,
-    Comparison,
-    Difference,
-    Kind,
     OurBooks,
     PaidInvoice,
     PaidLine,

@@ -14,6 +14,7 @@ from infra.providers.stripe.client import StripeApi
 from infra.reconciliation.reconciler import Reconciler
 from infra.reconciliation.runs import list_runs, request
 from infra.reconciliation.stripe_provider import StripeProvider
+from infra.settings import Settings
 from infra.unit_of_work import unit_of_work_on
 from tests.builders import item, line, stripe_events
 from tests.chargebee_site import ChargebeeSite
@@ -88,9 +89,9 @@ def state_of(stage: Stage) -> Fingerprint:
         return fingerprint(connection)
 
 
-def set_up(engine: Engine) -> Stage:
+def set_up(engine: Engine, settings: Settings | None = None) -> Stage:
     """Ada's and grace's offers on everything."""
-    stage = Stage(engine)
+    stage = Stage(engine, settings)
     stage.product("Inbox", "prod_inbox")
     stage.partner("ada")
     stage.partner("grace")

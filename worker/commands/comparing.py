@@ -45,7 +45,7 @@ def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be stored, and store nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fill gaps from a provider's event list, compare subscriptions and paid invoices with ours, and repair ours."""
+    """Fill gaps from a provider's event list, compare what is sold, paid and taken back with ours, and repair ours."""
     settings = load_settings()
     if (missing := missing_settings(settings, provider)) is not None:
         raise SettingsError((f"the books of {provider} cannot be read: set {missing}",))

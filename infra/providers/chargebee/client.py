@@ -28,7 +28,9 @@ RawObject = dict[str, Any]
 #: The objects of one page, and the offset at which the next one begins; None: it was the last.
 ListPage = tuple[list[RawObject], str | None]
 #: What can be fetched by its id.
-Name = Literal["customer", "invoice", "subscription"]
+Name = Literal["credit_note", "customer", "invoice", "subscription", "transaction"]
+#: What takes money back.
+TransactionType = Literal["refund", "payment_reversal"]
 #: (type, occurred at)
 KnownEvent = tuple[str, datetime]
 
@@ -118,9 +120,11 @@ class ChargebeeApi:
         """An object by its id, as it is now; None where Chargebee has none by that id, or has deleted it."""
         checked = _checked(key)
         operations = {
+            "credit_note": self._client.CreditNote,
             "customer": self._client.Customer,
             "invoice": self._client.Invoice,
             "subscription": self._client.Subscription,
+            "transaction": self._client.Transaction,
         }
         answer = self._ask(f"{name}s/{checked}", lambda: operations[name].retrieve(checked), missing_is_none=True)
         return None if answer is None else _raw(getattr(answer, name, None))
@@ -141,6 +145,16 @@ class ChargebeeApi:
         """All subscriptions, ended and deleted ones too, oldest first, from the offset `after` on."""
         params = {"include_deleted": "true", "sort_by": {"asc": "created_at"}}
         return self._page("subscription", self._client.Subscription.list, params, after)
+
+    def list_credit_notes(self, since: datetime, after: str | None = None) -> ListPage:
+        """Credit notes that were changed `since` or later, void and deleted ones too, oldest first."""
+        params = {**_from("updated_at", since), "sort_by": {"asc": "date"}, "include_deleted": "true"}
+        return self._page("credit_note", self._client.CreditNote.list, params, after)
+
+    def list_transactions(self, kind: TransactionType, since: datetime, after: str | None = None) -> ListPage:
+        """Transactions of one type that were changed `since` or later, whatever came of them, oldest first."""
+        params = {**_from("updated_at", since), "type": {"is": kind}}
+        return self._page("transaction", self._client.Transaction.list, params, after)
 
     def close(self) -> None:
         """Nothing is kept open between two requests."""

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import stripe
 import tenacity
@@ -33,6 +33,8 @@ _SOON_S: Final = 5.0
 RawObject = dict[str, Any]
 #: The objects of one page, and the id behind which the next one begins; None: it was the last.
 ListPage = tuple[list[RawObject], str | None]
+#: What takes back of payments, by the API's words for many.
+Reversals = Literal["refunds", "credit_notes", "disputes"]
 
 
 class UnknownObject(CannotProcess):
@@ -62,6 +64,8 @@ class StripeApi:
         No page of a list that is wanted whole is asked for later than `pages_within_s` after the first.
         """
         self._account: str | None = None
+        #: Whether the key is of live mode; None: it does not say. Not every object does, either.
+        self.livemode = {"live": True, "test": False}.get(api_key.partition("_")[2].partition("_")[0])
         self._pages_within_s = pages_within_s
         self._pace = pace
         self._retry = tenacity.Retrying(
@@ -133,15 +137,21 @@ class StripeApi:
 
         Stripe keeps them for 30 days, and renders each as at `API_VERSION` or as its endpoint got it.
         """
-        return self._page("/v1/events", {"created": {"gte": int(since.timestamp())}}, after)
+        return self._page("/v1/events", _made(since), after)
 
     def list_invoices(self, since: datetime, after: str | None = None) -> ListPage:
         """Paid invoices made from `since` on, newest first, from behind the invoice `after` on."""
-        return self._page("/v1/invoices", {"created": {"gte": int(since.timestamp())}, "status": "paid"}, after)
+        return self._page("/v1/invoices", {**_made(since), "status": "paid"}, after)
 
     def list_subscriptions(self, after: str | None = None) -> ListPage:
         """All subscriptions, ended ones too, newest first, from behind the subscription `after` on."""
         return self._page("/v1/subscriptions", {"status": "all"}, after)
+
+    def list_reversals(self, kind: Reversals, since: datetime, after: str | None = None) -> ListPage:
+        """Refunds, credit notes or disputes made from `since` on, whatever came of them, newest first, from behind the
+        one of the id `after` on.
+        """
+        return self._page(f"/v1/{kind}", _made(since), after)
 
     def close(self) -> None:
         """Let go of this thread's connections."""
@@ -195,6 +205,11 @@ def _wait_s(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked_s = error.again_after_s if isinstance(error, TryLater) else None
     return (asked_s or 0) + tenacity.wait_exponential_jitter(multiplier=0.2, exp_base=2, max=_SOON_S, jitter=0.3)(state)
+
+
+def _made(since: datetime) -> RawObject:
+    """From that whole second on."""
+    return {"created": {"gte": int(since.timestamp())}}
 
 
 def _checked(key: str) -> str:
