@@ -26,7 +26,7 @@ reconciliations = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("provider", Text, nullable=False),
-    #: `events` fills gaps from the event list alone, `whole` compares subscriptions, paid invoices and reversals as well.
+    #: `events` fills gaps from the event list alone, `whole` compares what is sold, paid and taken back as well.
     Column("scope", Text, nullable=False),
     Column("dry_run", Boolean, nullable=False),
     Column("requested_by", Text, nullable=False),

@@ -70,26 +70,37 @@ def test_lists_are_read_page_by_page(fake: FakeStripe, api: ChargebeeApi, count:
 
 def test_each_list_asks_for_what_it_says(fake: FakeStripe, api: ChargebeeApi) -> None:
     """Filters, order, place and page size go out as Chargebee's API reads them; `since` itself is within."""
-    for name in ("events", "invoices", "subscriptions"):
+    for name in ("credit_notes", "events", "invoices", "subscriptions", "transactions"):
         fake.lists[name] = [{"id": "one"}]
     asked = [
         api.list_events(SINCE),
         api.list_events(SINCE, '["0","230000000"]'),
         api.list_invoices(SINCE),
         api.list_subscriptions(),
+        api.list_credit_notes(SINCE),
+        api.list_transactions("refund", SINCE, '["0","230000000"]'),
+        api.list_transactions("payment_reversal", SINCE),
     ]
-    assert asked == [([{"id": "one"}], None)] * 4
+    assert asked == [([{"id": "one"}], None)] * 7
     before = str(int(SINCE.timestamp()) - 1)
     assert [{key: text for key, text in request.query.items() if key != "limit"} for request in fake.requests] == [
         {"occurred_at[after]": before, "sort_by[asc]": "occurred_at"},
         {"occurred_at[after]": before, "sort_by[asc]": "occurred_at", "offset": '["0","230000000"]'},
         {"date[after]": before, "sort_by[asc]": "date", "status[is]": "paid"},
         {"include_deleted": "true", "sort_by[asc]": "created_at"},
+        {"updated_at[after]": before, "sort_by[asc]": "date", "include_deleted": "true"},
+        {
+            "updated_at[after]": before,
+            "sort_by[asc]": "updated_at",
+            "type[is]": "refund",
+            "offset": '["0","230000000"]',
+        },
+        {"updated_at[after]": before, "sort_by[asc]": "updated_at", "type[is]": "payment_reversal"},
     ]
     assert {request.query["limit"] for request in fake.requests} == {"100"}
 
 
-@pytest.mark.parametrize("name", ["customer", "invoice", "subscription"])
+@pytest.mark.parametrize("name", ["credit_note", "customer", "invoice", "subscription", "transaction"])
 def test_an_object_comes_by_its_id(fake: FakeStripe, api: ChargebeeApi, name: Name) -> None:
     """It is what Chargebee holds, field by field; what it has not is none, and no id leads elsewhere."""
     fake.lists[f"{name}s"] = [{"id": "one #1", "object": name, "odd": [[1], {"list": [{}]}]}]

@@ -10,7 +10,7 @@ import pytest
 from domain.errors import CannotProcess, TryLater
 from domain.facts import InvoicePaid
 from infra.pace import Pace
-from infra.providers.stripe.client import API_VERSION, StripeApi, UnknownObject
+from infra.providers.stripe.client import API_VERSION, Reversals, StripeApi, UnknownObject
 from infra.providers.stripe.completing import with_all_lines
 from infra.providers.stripe.translate import translate
 from tests.builders import body, line, stripe_events
@@ -206,6 +206,28 @@ def test_paid_invoices_and_all_subscriptions_are_listed(fake: FakeStripe, api: S
     assert api.list_subscriptions() == ([{"id": "sub_1"}], None)
     asked = [(r.query.get("status"), r.query.get("created[gte]")) for r in fake.requests]
     assert asked == [("paid", "1772323200"), ("all", None)]
+
+
+@pytest.mark.parametrize("kind", ["refunds", "credit_notes", "disputes"])
+def test_what_was_taken_back_is_listed_page_by_page(fake: FakeStripe, api: StripeApi, kind: Reversals) -> None:
+    """Of the time asked for, whatever came of it, going on behind the last of a page."""
+    fake.lists[f"/v1/{kind}"] = [{"id": f"r_{number}", "status": "failed"} for number in range(150)]
+    first, after = api.list_reversals(kind, SINCE)
+    second, last = api.list_reversals(kind, SINCE, after)
+    assert (first + second, after, last) == (fake.lists[f"/v1/{kind}"], "r_99", None)
+    assert [request.query for request in fake.requests] == [
+        {"created[gte]": "1772323200", "limit": "100"},
+        {"created[gte]": "1772323200", "limit": "100", "starting_after": "r_99"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "livemode"),
+    [("sk_live_1", True), ("rk_live_1", True), ("sk_test_1", False), ("rk_test_1", False), ("k", None)],
+)
+def test_a_key_says_of_which_mode_it_is(key: str, livemode: bool | None) -> None:
+    """Secret or restricted; anything else says nothing."""
+    assert StripeApi(key).livemode is livemode
 
 
 def test_trouble_in_the_middle_of_a_list_is_told(fake: FakeStripe, api: StripeApi) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from domain.windows import epoch_ms
 from infra.clock import system_clock
 from infra.crashpoint import KILLED_EXIT_CODE
+from infra.reconciliation.reporting import SECTIONS
 from tests import chargebee_events as chargebee
 from tests.chargebee_life import Life, at
 from tests.chargebee_site import ChargebeeSite
@@ -71,7 +72,7 @@ def test_an_endpoint_dark_for_four_days_ends_where_delivery_would_have(
         assert scene.state() == state_of(other)
     report = run["report"]
     assert (report["events"]["listed"], report["events"]["missing"], report["events"]["lost"]) == (18, 5, None)
-    for kind in ("subscriptions", "invoices"):
+    for kind in SECTIONS.values():
         found = report[kind]
         counts = [found[name] for name in ("missing", "extra", "different", "repaired", "unexplained")]
         assert counts == [0] * 5, kind
@@ -345,7 +346,7 @@ def test_a_whole_life_is_made_up_for(
         other.play(events)
         report = scene.run()["report"]
         assert scene.state() == state_of(other)
-    for kind in ("subscriptions", "invoices"):
+    for kind in SECTIONS.values():
         counts = [report[kind][name] for name in ("missing", "extra", "different", "waiting", "unexplained")]
         assert counts == [0] * 5, report[kind]
     assert report["ties_out"]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from infra.reconciliation.reporting import SECTIONS
 from tests.builders import stripe_events
 from tests.fake_stripe import Trouble
 from tests.reconciliation.scene import DAY, TODAY, Scene, bought, cancelled, paid, program, state_of
@@ -27,7 +28,7 @@ def test_an_endpoint_dark_for_four_days_is_made_up_for(scene: Scene) -> None:
     assert run["state"] == "finished"
     events = run["report"]["events"]
     assert (events["listed"], events["missing"], events["lost"]) == (26, 11, None)
-    for kind in ("subscriptions", "invoices"):
+    for kind in SECTIONS.values():
         found = run["report"][kind]
         assert (found["missing"], found["different"], found["repaired"], found["unexplained"]) == (0, 0, 0, 0), kind
     (money,) = run["report"]["money"]

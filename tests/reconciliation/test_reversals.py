@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, text
 
+from infra.reconciliation.reporting import SECTIONS
 from infra.settings import load_settings
 from tests import stripe_examples as stripe
 from tests.chargebee_site import ChargebeeSite
@@ -26,7 +27,7 @@ from tests.reconciliation.taking_back import (
 from tests.stripe_account import StripeAccount
 
 AnyScene = SceneOf[ChargebeeSite] | Scene
-SECTIONS = ("subscriptions", "invoices", "refunds", "credit_notes", "disputes")
+NAMES = tuple(SECTIONS.values())
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def made_up_for(scene: AnyScene, story: Story, server_url: str, template_databas
     assert found["keys"]["repaired"] == [story.key]
     assert found["keys"]["missing"] == ([] if story.differs else [story.key])
     assert tuple(each["field"] for each in found["differences"]) == story.differs
-    assert {name: report[name]["unexplained"] for name in SECTIONS} == dict.fromkeys(SECTIONS, 0)
+    assert {name: report[name]["unexplained"] for name in NAMES} == dict.fromkeys(NAMES, 0)
     assert sum(row[4] for row in scene.stage.commissions()) == story.earned
     with program(server_url, template_database) as other:
         other.play(story.all_told())
@@ -61,7 +62,7 @@ def made_up_for(scene: AnyScene, story: Story, server_url: str, template_databas
     scene.now += DAY
     again = scene.run()["report"]
     counts = ("missing", "extra", "different", "waiting", "repaired", "unexplained")
-    assert [[again[name][each] for each in counts] for name in SECTIONS] == [[0] * 6] * 5
+    assert [[again[name][each] for each in counts] for name in NAMES] == [[0] * 6] * 5
     assert (scene.state(), stored(scene)) == (before, rows)
     scene.stage.play(lost)
     assert scene.state() == before
@@ -94,7 +95,7 @@ def test_a_dry_run_names_what_was_taken_back(scene: Scene) -> None:
     report = scene.run(dry_run=True)["report"]
     assert report["refunds"]["differences"] == [{"key": "re_1", "field": "undone", "provider": 3700, "ours": 0}]
     assert report["disputes"]["keys"]["missing"] == ["dp_1"]
-    assert [report[name]["keys"]["unexplained"] for name in SECTIONS] == [[], [], ["re_1"], [], ["dp_1"]]
+    assert [report[name]["keys"]["unexplained"] for name in NAMES] == [[], [], ["re_1"], [], ["dp_1"]]
     assert stored(scene) == before
 
 

@@ -10,7 +10,7 @@ from infra.clock import system_clock
 from tests.chargebee_site import ChargebeeSite
 from tests.fake_chargebee import fake_chargebee
 from tests.fake_stripe import FakeStripe, Trouble, fake_stripe
-from tests.reconciliation import chargebee_scene
+from tests.reconciliation import chargebee_scene, taking_back
 from tests.reconciliation.chargebee_scene import catalogue
 from tests.reconciliation.scene import DAY, bought, paid, set_up
 from tests.stage import Stage
@@ -59,6 +59,21 @@ def test_it_says_what_it_found_and_did(reconcile: Reconcile, stage: Stage) -> No
     assert [row[1] for row in stage.commissions()] == ["stripe:in_1", "stripe:in_2", "stripe:in_9"]
     again = reconcile("stripe", "--json").document
     assert (again["report"]["events"]["missing"], again["report"]["invoices"]["repaired"]) == (0, 0)
+
+
+def test_it_says_what_was_taken_back_unheard(reconcile: Reconcile, stage: Stage, fake: FakeStripe) -> None:
+    """A refund that no event tells is named by a dry run, then made up for, and what is left of the commission says so."""
+    yesterday = system_clock() - DAY
+    stage.play(taking_back.stripe_bought(yesterday)[2:])  # what links the payment to the invoice
+    fake.lists["/v1/refunds"] = [taking_back.refund(made=yesterday)["data"]["object"]]
+    assert "refunds to repair: re_1" in reconcile("stripe", "--dry-run").out
+    answer = reconcile("stripe")
+    assert answer.code == 0, answer.err
+    rows = [line.split() for line in answer.out.splitlines()]
+    assert ["refunds", "1", "1", "1", "0", "0", "0", "1", "0"] in rows
+    assert ["credit", "notes", *["0"] * 8] in rows
+    assert ["disputes", *["0"] * 8] in rows
+    assert ("stripe:in_1", 1485) in {(row[1], row[4]) for row in stage.commissions()}
 
 
 def test_a_dry_run_only_says_so(reconcile: Reconcile, stage: Stage) -> None:
