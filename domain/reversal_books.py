@@ -24,6 +24,8 @@ class TakenBack:
     at: datetime
     #: One for each invoice that it takes from, at least one.
     parts: tuple[Reversal, ...]
+    #: Whether it takes from a payment that we have.
+    of_ours: bool = False
 
     @property
     def is_undone(self) -> bool:
@@ -36,11 +38,13 @@ def compare_reversals(
 ) -> Comparison:
     """One kind of reversal on both sides.
 
-    Of the provider's those count that were made in the window or that we have: an older one may be of an invoice from
-    before our time. Of ours those count that the provider names, and those of the window that still take something.
+    Of the provider's those count that were made in the window, and those that we have or have the payment of: any other
+    is from before our time. Of ours those count that the provider names, and those of the window that still take
+    something.
     """
     ours = {each.key: each for each in here if each.kind is kind}
-    named = {each.key: each for each in there if each.kind is kind and (each.at in window or each.key in ours)}
+    shown = {each.key: each for each in there if each.kind is kind}
+    named = {key: each for key, each in shown.items() if each.at in window or each.of_ours or key in ours}
     standing = {key: each for key, each in ours.items() if key in named or (each.at in window and not each.is_undone)}
     return beside(named, standing, _differences, waiting)
 

@@ -35,7 +35,15 @@ from domain.reversals import merged
 from domain.transactions import transaction_of
 from infra.program import ProgramReader
 from infra.providers.registry import TRANSLATORS
-from infra.reconciliation.ours import described, key_of, last_seen, recorded_invoices, recorded_reversals, waiting
+from infra.reconciliation.ours import (
+    described,
+    key_of,
+    last_seen,
+    recorded_invoices,
+    recorded_reversals,
+    waiting,
+    with_payments_here,
+)
 from infra.reconciliation.provider import ListedEvent, ListedObject, Provider
 from infra.reconciliation.runs import Run
 from infra.reconciliation.stored import Shown, shown_portion
@@ -182,6 +190,12 @@ class Comparer:
 
     def _reversal_report(self, kind: Kind, theirs: Mapping[str, _Theirs], ours: Mapping[str, TakenBack]) -> Report:
         shown = {key: self._shown_back(kind, key, their, ours.get(key)) for key, their in theirs.items()}
+        lacking = [part for key, each in shown.items() if key not in ours for part in each.parts]
+        leading = with_payments_here(self._connection, self._provider.name, lacking)
+        shown = {
+            key: replace(each, of_ours=any(part.reversal_key in leading for part in each.parts))
+            for key, each in shown.items()
+        }
         books, known = ProviderBooks(self._window, reversals=tuple(shown.values())), tuple(ours.values())
         report = compare(books, OurBooks(reversals=known))
         if not report.of(kind).missing:

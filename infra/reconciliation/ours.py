@@ -1,7 +1,7 @@
 """Our side of the books: subscriptions as last seen, transactions and what became of each of their lines."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -17,7 +17,7 @@ from infra.inbox import Envelope
 from infra.ledger.case_files import load_case_file
 from infra.ledger.shapes import reversal_of, snapshot_of
 from infra.providers.registry import TRANSLATORS
-from infra.rows import fetch
+from infra.rows import as_json, fetch
 from infra.translating import translate
 
 
@@ -79,6 +79,29 @@ def recorded_reversals(connection: Connection, provider: str, kind: Kind, keys: 
         keys=sorted(keys),
     )
     return {row.reversal_key: reversal_of(row) for row in rows}
+
+
+def with_payments_here(connection: Connection, provider: str, reversals: Iterable[Reversal]) -> set[str]:
+    """The keys of those that lead to one of our transactions, by their invoice or by a payment that settled one."""
+    named = [
+        {"reversal_key": each.reversal_key, "invoice_key": each.invoice_key, "payment_key": payment}
+        for each in reversals
+        for payment in (*each.payment_keys, None)
+    ]
+    if not named:
+        return set()
+    rows = fetch(
+        connection,
+        """
+        select distinct n.reversal_key
+        from json_to_recordset(cast(:named as json)) as n(reversal_key text, invoice_key text, payment_key text)
+        left join payment_links l on l.provider = :provider and l.payment_key = n.payment_key
+        join transactions t on t.key = :provider || ':' || coalesce(n.invoice_key, l.invoice_key)
+        """,
+        provider=provider,
+        named=as_json(named),
+    )
+    return {row.reversal_key for row in rows}
 
 
 def described(connection: Connection, provider: str, keys: Collection[str]) -> set[str]:

@@ -58,10 +58,12 @@ def test_what_waits_is_not_missing() -> None:
 
 
 @pytest.mark.parametrize("at", [NOON - 2 * DAY, NOON + DAY])
-def test_outside_the_window_only_what_the_other_side_has_counts(at: datetime) -> None:
-    """Older than the window, or made after the list was begun, either side is left out unless both have it."""
+def test_outside_the_window_only_what_leads_to_us_counts(at: datetime) -> None:
+    """Older than the window, or made after the list was begun, either side is left out unless both have it, or we have
+    the payment that it takes from."""
     outside = refund(at=at)
     assert compared([outside], []) == compared([], [outside]) == Comparison(0, 0, (), (), ())
+    assert compared([replace(outside, of_ours=True)], []).missing == ("re_1",)
     less = refund(part(amount=400), at=at)
     assert compared([outside], [less]) == Comparison(1, 1, (), (), (Difference("re_1", "amount", 500, 400),))
 

@@ -140,11 +140,15 @@ def test_what_a_person_ignored_is_not_told_again(scene: Scene) -> None:
 
 
 def test_what_was_disputed_before_our_time_is_let_be(scene: Scene) -> None:
-    """Of what is older than the window only what we have is compared: its payment may never have been ours."""
+    """What is older than the window is compared only where we know its payment: then it is told, however old."""
     scene.account.shows(dispute(-14800, made=TODAY - 80 * DAY)["data"]["object"])
     report = scene.run()["report"]
     assert (report["disputes"]["provider"], report["disputes"]["missing"]) == (0, 0)
     assert stored(scene) == []
+    scene.stage.play(scene.account.happens(*stripe_bought(TODAY - 81 * DAY)))
+    scene.now += DAY
+    assert scene.run()["report"]["disputes"]["keys"]["repaired"] == ["dp_1"]
+    assert scene.stage.commissions() == []
 
 
 def test_a_reversal_that_nobody_has_is_extra_while_it_takes_something(scene: Scene) -> None:

@@ -62,7 +62,7 @@ def test_it_says_what_it_found_and_did(reconcile: Reconcile, stage: Stage) -> No
 
 
 def test_it_says_what_was_taken_back_unheard(reconcile: Reconcile, stage: Stage, fake: FakeStripe) -> None:
-    """A refund that no event tells is named by a dry run, then made up for, and what is left of the commission says so."""
+    """A refund that no event tells is named by a dry run, then made up for: the commission is what is left of it."""
     yesterday = system_clock() - DAY
     stage.play(taking_back.stripe_bought(yesterday)[2:])  # what links the payment to the invoice
     fake.lists["/v1/refunds"] = [taking_back.refund(made=yesterday)["data"]["object"]]

@@ -2,12 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
+from domain.periods import Period
+from domain.reconcile import OurBooks, ProviderBooks, compare
+from infra.reconciliation.reporting import whole_report
+from infra.reconciliation.runs import Phase, Run
 from tests.dashboard.pages.browser import Browser
 from tests.dashboard.running import Api
-from tests.stage import Stage
+from tests.stage import LONG_AGO, Stage
 from worker import story
 
 TRIGGER = {
@@ -143,6 +149,29 @@ def test_a_preview_of_no_period_is_refused(grace: Browser, told: Stage, since: s
     )
     assert problem in sheet.text
     assert [found["name"] for _, found in sheet.tags if found.get("aria-invalid")] != []
+
+
+def test_a_reconciliation_shows_every_kind_that_was_compared(grace: Browser, told: Stage) -> None:
+    """One row for each kind of its report, reversals by their own names; a report from before them has no such rows."""
+    window = Period(LONG_AGO, LONG_AGO)
+    found = compare(ProviderBooks(window), OurBooks())
+    found = replace(found, credit_notes=replace(found.credit_notes, provider_count=41, missing=("cn_1", "cn_2")))
+    run = Run(1, "stripe", "whole", True, None, None, LONG_AGO, LONG_AGO, "finished", Phase.REPORTING, None, 0)
+    report = whole_report(run, found, None)
+    before = {name: section for name, section in report.items() if name not in ("refunds", "credit_notes", "disputes")}
+    with told.engine.begin() as connection:
+        for each in (report, before):
+            connection.execute(
+                text("""
+                    insert into reconciliations (provider, scope, dry_run, requested_by, state, report, finished_at)
+                    values ('stripe', 'whole', true, 'api', 'finished', cast(:report as jsonb), now())
+                """),
+                {"report": json.dumps(each)},
+            )
+    shown = grace.get("/reconciliations/1").text
+    assert "credit notes 41 0 2" in " ".join(re.sub("<[^>]*>", " ", shown).split())
+    assert "disputes" in shown
+    assert "disputes" not in grace.get("/reconciliations/2").text
 
 
 def test_a_reconciliation_without_a_key_names_the_setting(grace: Browser, told: Stage) -> None:
