@@ -1,20 +1,14 @@
 """Chargebee's books beside ours: gaps filled from its event list, and objects that tell what no event did."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
 
 from domain.windows import epoch_ms
-from infra.clock import system_clock
-from infra.crashpoint import KILLED_EXIT_CODE
 from infra.reconciliation.reporting import SECTIONS
 from tests import chargebee_events as chargebee
 from tests.chargebee_life import Life, at
-from tests.chargebee_site import ChargebeeSite
-from tests.fake_chargebee import fake_chargebee
-from tests.fake_stripe import FakeStripe, Trouble
+from tests.fake_stripe import Trouble
 from tests.reconciliation.chargebee_scene import (
     CHAT,
     INBOX,
@@ -25,27 +19,18 @@ from tests.reconciliation.chargebee_scene import (
     customer,
     invoice,
     paid,
-    scene_on,
     subscription,
 )
-from tests.reconciliation.scene import DAY, TODAY, program, set_up, state_of
-from tests.reconciliation.test_crashes import ask, work_on
+from tests.reconciliation.scene import DAY, TODAY, program, state_of
 
 HOUR = timedelta(hours=1)
 _STORED = "select event_key, state from inbox where provider = 'chargebee' order by 1"
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeStripe]:
-    """A Chargebee over HTTP."""
-    with fake_chargebee() as running:
-        yield running
-
-
-@pytest.fixture
-def scene(engine: Engine, fake: FakeStripe) -> Scene:
-    """Nothing has happened yet."""
-    return scene_on(set_up(engine), ChargebeeSite(fake))
+def scene(site: Scene) -> Scene:
+    """Chargebee's alone."""
+    return site
 
 
 def dark_for_four_days(scene: Scene) -> None:
@@ -82,19 +67,6 @@ def test_an_endpoint_dark_for_four_days_ends_where_delivery_would_have(
         {"bucket": "commissioned", "reason": None, "lines": 6, "amount": 6 * 9900},
         {"bucket": "excluded", "reason": "no trigger fired on it", "lines": 6, "amount": 6 * 4900},
     ]
-
-
-def test_what_a_webhook_brings_later_is_a_duplicate(scene: Scene) -> None:
-    """An event that the list brought is the inbox row that the webhook would have made, and is believed as it is."""
-    events = scene.account.happens(*bought(1, TODAY - DAY))
-    scene.run(scope="events")
-    columns = "event_key, event_type, account, livemode, api_version, occurred_at, state, secret_fingerprint"
-    listed = scene.stage.ask(f"select {columns} from inbox where provider = 'chargebee' order by event_key")
-    assert listed == sorted(
-        (event["id"], event["event_type"], None, None, "v2", TODAY - DAY, "processed", None) for event in events
-    )
-    scene.stage.store(events)
-    assert scene.stage.ask("select count(*) from inbox where provider = 'chargebee'") == [(3,)]
 
 
 def test_the_watermark_moves_with_the_last_page_and_looks_back_an_hour(scene: Scene) -> None:
@@ -218,19 +190,6 @@ def test_a_deleted_subscription_is_over(scene: Scene) -> None:
     assert set(scene.stage.products().values()) == {"churned"}
 
 
-def test_a_dry_run_says_what_it_would_store_and_stores_nothing(scene: Scene) -> None:
-    """A dry run names what the inbox lacks and what differs; the inbox and the watermark stay as they were."""
-    dark_for_four_days(scene)
-    before = (scene.state(), scene.stage.ask(_STORED))
-    report = scene.run(dry_run=True)["report"]
-    assert report["events"]["missing"] == 5
-    assert report["subscriptions"]["keys"]["unexplained"] == ["sub_1", "sub_5"]
-    assert report["invoices"]["keys"]["missing"] == ["inv_5", "inv_99"]
-    assert report["ties_out"] is False
-    assert (scene.state(), scene.stage.ask(_STORED)) == before
-    assert scene.stage.ask("select listed_until from watermarks") == []
-
-
 def test_tax_and_rounding_are_no_part_of_what_was_sold(scene: Scene) -> None:
     """Tax that is added, tax that is included and cents that cash was rounded by: the totals tie out without them."""
     scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY)))
@@ -257,17 +216,6 @@ def test_long_invoices_are_compared_with_all_their_lines(scene: Scene) -> None:
     assert scene.stage.ask("select count(*) from transaction_lines") == [(120,)]
 
 
-def test_a_list_that_is_refused_is_left_out_and_named(scene: Scene) -> None:
-    """A key that may not read subscriptions still fills gaps; what was not listed is not called extra."""
-    scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY)))
-    scene.account.happens(*bought(2, TODAY - DAY))
-    subscriptions = scene.fake.lists.pop("subscriptions")
-    run = scene.run()
-    assert len(subscriptions) == 2
-    assert run["report"]["refused"] == {"subscriptions": "Chargebee refused subscriptions with status 404"}
-    assert (run["report"]["subscriptions"]["extra"], run["report"]["events"]["missing"]) == (0, 3)
-
-
 def test_told_to_slow_down_it_goes_on_when_it_may(scene: Scene) -> None:
     """After 429 nothing is asked before the time that Chargebee named, and then the page that was refused."""
     for number in range(1, 45):
@@ -286,47 +234,6 @@ def test_told_to_slow_down_it_goes_on_when_it_may(scene: Scene) -> None:
     scene.steps()
     assert scene.fake.requests[2].query == scene.fake.requests[1].query
     assert scene.stage.ask("select count(*) from inbox where provider = 'chargebee'") == [(132,)]
-
-
-def test_no_trouble_of_chargebees_ends_a_run(scene: Scene) -> None:
-    """Slow down, failures, silence and nonsense: each is tried again later, page by page, and all is found."""
-    for number in range(1, 45):
-        scene.account.happens(*bought(number, TODAY - DAY + number * timedelta(minutes=1)))
-    nonsense = Trouble(body=b"<html>busy</html>", headers={"Content-Type": "text/html"})
-    scene.fake.troubles += [
-        Trouble(429), Trouble(), Trouble(500), Trouble(503), nonsense, Trouble(), Trouble(delay_s=3), Trouble(429),
-        Trouble(body=b'{"list": {}}'), Trouble(), Trouble(502),
-    ]  # fmt: skip
-    report = scene.run()["report"]
-    assert report["refused"] == {}
-    counts = (report["events"]["missing"], report["subscriptions"]["provider"], report["invoices"]["ours"])
-    assert (counts, report["ties_out"]) == ((132, 44, 44), True)
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("crashpoint", ["before_page_commit", "after_page"])
-def test_killed_at_every_step_it_goes_on_where_it_was(
-    scene: Scene, server_url: str, template_database: str, crashpoint: str
-) -> None:
-    """Killed before a page's commit, or after each in turn, a run ends in the same state and stores nothing twice."""
-    now = system_clock()
-    scene.account.happens(*catalogue(now - 9 * DAY))
-    for number in range(1, 40):
-        scene.account.happens(*bought(number, now - (5 + number % 3) * DAY))
-    scene.account.shows(invoice("inv_forgotten", 4, now - 2 * DAY))
-    with program(server_url, template_database) as other:
-        ask(other.engine, "chargebee")
-        assert work_on(other.engine, scene.fake, None, "chargebee") == 0
-        whole = (state_of(other), other.ask(_STORED))
-    ask(scene.stage.engine, "chargebee")
-    kills = 0
-    while work_on(scene.stage.engine, scene.fake, crashpoint, "chargebee") == KILLED_EXIT_CODE and kills < 40:
-        kills += 1
-        if crashpoint == "before_page_commit":
-            assert work_on(scene.stage.engine, scene.fake, None, "chargebee") == 0
-    assert kills >= (1 if crashpoint == "before_page_commit" else 8)
-    assert (scene.state(), scene.stage.ask(_STORED)) == whole
-    assert len(whole[1]) == 3 * 39 + 2
 
 
 @pytest.mark.parametrize("catalog", [1, 2])

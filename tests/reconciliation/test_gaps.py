@@ -58,23 +58,6 @@ def test_filling_the_gap_ends_where_delivery_would_have(scene: Scene, server_url
         assert scene.state() == state_of(other)
 
 
-def test_what_a_webhook_brings_later_is_a_duplicate(scene: Scene) -> None:
-    """An event that the list brought is the inbox row that the webhook would have made, under the same key."""
-    events = scene.account.happens(*bought(1, TODAY - DAY))
-    scene.run()
-    columns = "provider, event_key, event_type, account, livemode, api_version, occurred_at, state"
-    listed = scene.stage.ask(f"select {columns} from inbox where provider = 'stripe' order by event_key")
-    assert [row[1] for row in listed] == sorted(event["id"] for event in events)
-    assert {(row[0], row[3], row[4], row[5], row[7]) for row in listed} == {
-        ("stripe", None, False, stripe_events.API_VERSION, "processed")
-    }
-    scene.stage.store(events)
-    assert scene.stage.ask("select count(*) from inbox where provider = 'stripe'") == [(3,)]
-    assert scene.stage.ask("select distinct reconciliation_id is null from inbox where provider = 'stripe'") == [
-        (False,)
-    ]
-
-
 def test_an_event_that_says_nothing_here_is_not_stored(scene: Scene) -> None:
     """The list has events of every type; those without a meaning here are counted and left there."""
     (event,) = scene.account.happens(stripe_events.customer("cus_1", at=TODAY - DAY))
@@ -135,19 +118,3 @@ def test_a_page_that_a_dropped_event_led_to_is_begun_anew(scene: Scene) -> None:
     assert (run["state"], run["report"]["refused"]) == ("finished", {})
     assert run["report"]["events"]["listed"] == 3 * 59 - 1
     assert scene.stage.ask("select count(*) from inbox where provider = 'stripe'") == [(3 * 59,)]
-
-
-def test_a_dry_run_says_what_it_would_store_and_stores_nothing(scene: Scene) -> None:
-    """A dry run names what the inbox lacks and what differs; the inbox and the watermark stay as they were."""
-    scene.stage.play(scene.account.happens(*bought(1, TODAY - 2 * DAY)))
-    missing = scene.account.happens(*bought(2, TODAY - DAY), cancelled(1, TODAY - HOUR, TODAY - 2 * DAY))
-    before = (scene.state(), scene.stage.ask("select count(*) from inbox"))
-    report = scene.run(dry_run=True)["report"]
-    assert report["events"]["missing"] == len(missing)
-    assert sorted(report["events"]["keys"]) == sorted(event["id"] for event in missing)
-    assert report["subscriptions"]["keys"]["missing"] == ["sub_2"]
-    assert report["subscriptions"]["keys"]["unexplained"] == ["sub_1", "sub_2"]
-    assert report["invoices"]["keys"]["missing"] == ["in_2"]
-    assert report["ties_out"] is False
-    assert (scene.state(), scene.stage.ask("select count(*) from inbox")) == before
-    assert scene.stage.ask("select listed_until from watermarks") == []

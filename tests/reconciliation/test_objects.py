@@ -6,7 +6,6 @@ from sqlalchemy import text
 
 from domain.windows import epoch_ms
 from tests.builders import item, line, stripe_events
-from tests.fake_stripe import Trouble
 from tests.reconciliation.scene import DAY, TODAY, Scene, bought, cancelled, customer, paid
 
 HOUR = timedelta(hours=1)
@@ -200,34 +199,3 @@ def test_an_object_that_cannot_be_read_is_named(scene: Scene) -> None:
     assert list(report["unreadable"]) == ["sub_1"]
     assert "frozen" in report["unreadable"]["sub_1"]
     assert (report["subscriptions"]["provider"], report["ties_out"]) == (1, False)
-
-
-def test_a_list_that_is_refused_is_left_out_and_named(scene: Scene) -> None:
-    """A key that may read events and not subscriptions still fills gaps; what was not listed is not called extra."""
-    scene.stage.play(scene.account.happens(*bought(1, TODAY - 9 * DAY)))
-    scene.account.happens(*bought(2, TODAY - DAY))
-    del scene.fake.lists["/v1/subscriptions"]
-    run = scene.run()
-    assert run["state"] == "finished"
-    assert run["report"]["refused"] == {"subscriptions": "Stripe refused /v1/subscriptions with status 404"}
-    assert (run["report"]["subscriptions"]["extra"], run["report"]["events"]["missing"]) == (0, 3)
-    assert run["report"]["invoices"]["provider"] == 2
-
-
-def test_no_trouble_of_the_providers_ends_a_run(scene: Scene) -> None:
-    """Slow down, failures, silence and nonsense: each is tried again later, page by page, and all is found."""
-    for number in range(1, 45):
-        scene.account.happens(*bought(number, TODAY - DAY + number * timedelta(minutes=1)))
-    nonsense = Trouble(body=b"<html>busy</html>", headers={"Content-Type": "text/html"})
-    scene.fake.troubles += [
-        Trouble(429), Trouble(), Trouble(500), Trouble(503), nonsense, Trouble(), Trouble(delay_s=3), Trouble(429),
-        Trouble(body=b'{"data": {}}'), Trouble(), Trouble(502),
-    ]  # fmt: skip
-    report = scene.run()["report"]
-    assert report["refused"] == {}
-    assert (report["events"]["missing"], report["subscriptions"]["provider"], report["invoices"]["ours"]) == (
-        132,
-        44,
-        44,
-    )
-    assert report["ties_out"]

@@ -1,6 +1,5 @@
 """What takes money back is compared like what was paid, at either provider: no refund is lost with its webhook."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -10,9 +9,7 @@ from infra.reconciliation.reporting import SECTIONS
 from infra.settings import load_settings
 from tests import stripe_examples as stripe
 from tests.chargebee_site import ChargebeeSite
-from tests.fake_chargebee import fake_chargebee
 from tests.fake_stripe import FakeStripe
-from tests.reconciliation.chargebee_scene import scene_on
 from tests.reconciliation.scene import DAY, TODAY, Scene, SceneOf, program, reconciler_on, set_up, state_of
 from tests.reconciliation.taking_back import (
     LATER,
@@ -28,13 +25,6 @@ from tests.stripe_account import StripeAccount
 
 AnyScene = SceneOf[ChargebeeSite] | Scene
 NAMES = tuple(SECTIONS.values())
-
-
-@pytest.fixture
-def site(engine: Engine) -> Iterator[SceneOf[ChargebeeSite]]:
-    """The same program beside a Chargebee over HTTP."""
-    with fake_chargebee() as running:
-        yield scene_on(set_up(engine), ChargebeeSite(running))
 
 
 def stored(scene: AnyScene) -> list[tuple[object, ...]]:
