@@ -14,7 +14,6 @@ from tests.reconciliation.scene import DAY, TODAY, Scene, SceneOf, program, reco
 from tests.reconciliation.taking_back import (
     LATER,
     TAKEN_AT,
-    Story,
     chargebee_stories,
     dispute,
     refund,
@@ -32,8 +31,17 @@ def stored(scene: AnyScene) -> list[tuple[object, ...]]:
     return scene.stage.ask("select event_key, state from inbox where provider <> 'program' order by 1")
 
 
-def made_up_for(scene: AnyScene, story: Story, server_url: str, template_database: str) -> None:
-    """A story whose end nobody told, reconciled: as if it had been delivered, once and for all."""
+STORIES = {"stripe": stripe_stories(), "chargebee": chargebee_stories()}
+
+
+@pytest.mark.parametrize(("provider", "name"), [(provider, name) for provider in STORIES for name in STORIES[provider]])
+def test_what_was_taken_back_unheard_is_made_up_for(
+    request: pytest.FixtureRequest, server_url: str, template_database: str, provider: str, name: str
+) -> None:
+    """Refunded, failed, credited, void, disputed, won: the object tells, to the cent what the webhook would have; a
+    second run finds nothing, and the webhook that comes after all changes nothing."""
+    scene: AnyScene = request.getfixturevalue({"stripe": "scene", "chargebee": "site"}[provider])
+    story = STORIES[provider][name]
     scene.stage.play(scene.account.happens(*story.delivered))
     lost = scene.account.happens(*story.lost)
     scene.account.loses(*(event["id"] for event in lost))
@@ -57,23 +65,6 @@ def made_up_for(scene: AnyScene, story: Story, server_url: str, template_databas
     scene.stage.play(lost)
     assert scene.state() == before
     assert scene.stage.ask("select state from inbox where state not in ('processed', 'ignored')") == []
-
-
-@pytest.mark.parametrize("name", stripe_stories())
-def test_what_stripe_took_back_unheard_is_made_up_for(
-    scene: Scene, server_url: str, template_database: str, name: str
-) -> None:
-    """Refunded, failed, credited, void, disputed, won: the object tells, to the cent what the webhook would have; a
-    second run finds nothing, and the webhook that comes after all changes nothing."""
-    made_up_for(scene, stripe_stories()[name], server_url, template_database)
-
-
-@pytest.mark.parametrize("name", chargebee_stories())
-def test_what_chargebee_took_back_unheard_is_made_up_for(
-    site: SceneOf[ChargebeeSite], server_url: str, template_database: str, name: str
-) -> None:
-    """Credited, void, refunded, failed, reversed by the bank: the same of Chargebee."""
-    made_up_for(site, chargebee_stories()[name], server_url, template_database)
 
 
 def test_a_dry_run_names_what_was_taken_back(scene: Scene) -> None:
