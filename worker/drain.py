@@ -31,6 +31,7 @@ from infra.inbox import (
     claim_on,
     claim_suspects,
     give_back,
+    has_suspects,
     mark,
     release_orphans,
     waiting_until,
@@ -103,6 +104,8 @@ class Drain:
         self._completer = Completer(settings)
         #: How far this slice has come in a backlog.
         self._since: datetime | None = None
+        #: Suspects are few, and looking for them is not free: once a slice, and while there are any.
+        self._suspicious = True
         #: Monotonic seconds at which the turn at hand began; None between two. The watchdog reads it.
         self.busy_since_s: float | None = None
 
@@ -110,17 +113,16 @@ class Drain:
         """Work until nothing is due or the slice is over. Raises only when the database is out of reach."""
         report = DrainReport()
         until_s = time.monotonic() + slice_s
-        suspicious = True
-        self._since = None
+        self._suspicious, self._since = True, None
         with self._engine.connect() as connection:
             while not (self._stopping.is_set() or report.more):
                 was_at_the_front = self._since is None
                 count = self._turn(connection, report, self._take)
                 if count == BATCH and self._is_behind() and not self._stopping.is_set():
                     self._turn(connection, report, lambda taken: claim_newest(taken, NEWEST))
-                # Suspects are few and looking for them is not free: once a slice, and while there are any.
-                suspicious = suspicious and self._turn(connection, report, claim_suspects) > 0
-                if not count and not suspicious and was_at_the_front:
+                if self._suspicious:
+                    self._suspicious = self._turn(connection, report, claim_suspects) > 0
+                if not count and not self._suspicious and was_at_the_front:
                     return report
                 report.more = time.monotonic() > until_s
         return report
@@ -132,6 +134,7 @@ class Drain:
     def _take(self, connection: Connection) -> list[Envelope]:
         """The next of a backlog; from the front again once a slice, and before nothing is said to be due."""
         envelopes, self._since = claim_on(connection, BATCH, self._since)
+        self._suspicious = self._suspicious and has_suspects(connection)
         return envelopes
 
     def sweep(self, slice_s: float = SLICE_S) -> DrainReport:
