@@ -54,9 +54,12 @@ class Bench:
             return receiving.measure(url, self._addresses.redis_url, self._folder, self._size.seconds)
 
     def drain(self) -> list[Result]:
-        """One drain in this process."""
+        """One drain in this process, then a whole worker."""
         with self._database() as (engine, _):
-            return drain.measure(engine, self._size.events)
+            alone = drain.measure(engine, self._size.events)
+        with self._database() as (engine, url):
+            here = Addresses(url, self._addresses.redis_url)
+            return alone + drain.measure_worker(engine, here, self._folder, self._size.events)
 
     def latency(self) -> list[Result]:
         """Receiver and worker, at a steady rate."""

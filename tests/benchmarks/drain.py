@@ -15,20 +15,24 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event, text
 
 from infra.database import make_engine, upgrade_to_head
-from infra.embedded import servers
+from infra.embedded import Addresses, servers
 from infra.log import configure_logging
 from infra.long_lived import spare_what_is_loaded
 from tests.benchmarks.results import Result, cpu_s_of, table
 from tests.benchmarks.shop import EVENTS, customers, events, open_shop
 from tests.conftest import reachable_folder
 from tests.stage import Stage
+from worker.processes import process_specs
+from worker.supervisor import Supervisor
 
 TARGET_PER_S = 2_500
+_WORKS_WITHIN_S = 300.0
 
 
 @dataclass
@@ -81,9 +85,36 @@ def measure(engine: Engine, count: int, profile: cProfile.Profile | None = None)
     per_event = f"{found.statements / found.count:.2f} statements per event"
     cpu_s = found.client_s + found.server_s
     return [
-        Result("drain, one worker process", found.count / found.wall_s, "events/s", TARGET_PER_S, note=found.note()),
+        Result("drain, one process", found.count / found.wall_s, "events/s", TARGET_PER_S, note=found.note()),
         Result("  by its CPU time alone", found.count / cpu_s, "events/s", TARGET_PER_S, note=per_event),
     ]
+
+
+def measure_worker(engine: Engine, addresses: Addresses, folder: Path, count: int) -> list[Result]:
+    """The same events, drained by the worker as Procfile starts it: two pool processes that find them waiting."""
+    stage = Stage(engine)
+    open_shop(stage)
+    drained(stage, customers(count // EVENTS))
+    stage.store(events(count, random.Random(7)))
+    with (folder / "worker.log").open("wb") as log:
+        settings = {"DATA_DIR": str(folder), "LOG_FORMAT": "json"}
+        supervisor = Supervisor(process_specs(addresses, settings, only=("worker",)), output_fd=log.fileno())
+        supervisor.start()
+        try:
+            began_s = _wait_until(stage, "select exists (select from inbox where claimed_by is not null)")
+            ended_s = _wait_until(stage, "select not exists (select from inbox where next_attempt_at is not null)")
+        finally:
+            supervisor.stop()
+    return [Result("  the worker, two processes", count / (ended_s - began_s), "events/s", TARGET_PER_S)]
+
+
+def _wait_until(stage: Stage, question: str) -> float:
+    """When the answer turned true, in monotonic seconds."""
+    until_s = time.monotonic() + _WORKS_WITHIN_S
+    while not stage.ask(question)[0][0]:
+        assert time.monotonic() < until_s, "the worker does not get there"
+        time.sleep(0.02)
+    return time.monotonic()
 
 
 @contextmanager
