@@ -93,6 +93,8 @@ class Touched:
     #: The customer's transactions with credits from the moment on: what they take back may be another charge now,
     #: or there may be more or less left of it. So are those that follow any transaction touched otherwise.
     credits: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)
+    #: The credits on a subscription from the moment on, whoever paid them: they may take back what another paid.
+    credited: dict[SubscriptionKey, tuple[datetime, str]] = field(default_factory=dict)
     #: Whose payment turns out to be of another moment, or another's: every payment from the moment on, under any name
     #: of whoever goes by this one, may follow another one now.
     followers: dict[ProviderCustomerKey, tuple[datetime, str]] = field(default_factory=dict)

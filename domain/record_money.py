@@ -143,3 +143,5 @@ def _touch_credits(paid: Transaction, cause: str, changes: Changes) -> None:
     """A charge may be what later credits take back; a credit leaves them less to take."""
     if paid.provider_customer_key is not None:
         note_earliest(changes.touched.credits, (paid.provider, paid.provider_customer_key), paid.occurred_at, cause)
+    for key in {line.subscription_key for line in paid.lines} - {None}:
+        note_earliest(changes.touched.credited, (paid.provider, key or ""), paid.occurred_at, cause)

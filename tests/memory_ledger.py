@@ -35,6 +35,7 @@ from domain.references import led_to_products
 from domain.reversals import ReversalKey, key_of
 from domain.standings import Standing
 from domain.transactions import Line, Transaction
+from tests.memory_credits import with_credits
 from tests.memory_windows import window_of
 
 NO_LONGER_EARNED = "no trigger asks for it any more"
@@ -154,20 +155,12 @@ class MemoryLedger:
     def affected(self, touched: Touched, horizon: timedelta) -> Affected:
         """Everything a touched customer, subscription or charge reaches; of several causes the first by name."""
         found = Affected(dict(touched.transactions), {}, dict(touched.moved))
-        causes: dict[str, set[str]] = {}
-        since = {place: [moment] for place, moment in touched.credits.items()}
+        directly: dict[str, set[str]] = {}
         for paid in self.transactions.values():
-            place = (paid.provider, paid.provider_customer_key or "")
-            reached = {cause for moment, cause in self._reaching(paid, touched, horizon) if paid.occurred_at >= moment}
-            if reached:
-                causes[paid.key] = reached
-                since.setdefault(place, []).append((paid.occurred_at, min(reached)))
-        for paid in self.transactions.values():
-            moments = since.get((paid.provider, paid.provider_customer_key or ""), [])
-            credited = any(line.net_minor < 0 for line in paid.lines)
-            if credited and moments and paid.occurred_at >= min(moment for moment, _ in moments):
-                causes.setdefault(paid.key, set()).add(min(cause for _, cause in moments))
-        for key, named in causes.items():
+            causes = {cause for moment, cause in self._reaching(paid, touched, horizon) if paid.occurred_at >= moment}
+            if causes:
+                directly[paid.key] = causes
+        for key, named in with_credits(self.transactions, directly, touched).items():
             found.transactions.setdefault(key, min(named))
         for place, (_, cause) in (*touched.customers.items(), *touched.followers.items()):
             found.people.setdefault(place, cause)

@@ -111,11 +111,23 @@ def _set_states(
         )
 
 
+#: A payment, once for every subscription that it paid for.
+_CHARGED = """
+    select distinct t.provider, t.provider_customer_key, t.occurred_at, l.subscription_key from transactions t
+    left join transaction_lines l on l.transaction_key = t.key where t.key = :key
+"""
+
+
 def _judge_credits(connection: Connection, reader: ProgramReader, declined: Commission, cause: str) -> None:
-    paid = fetch(connection, "select * from transactions where key = :key", key=declined.claimant.transaction_key)
+    paid = fetch(connection, _CHARGED, key=declined.claimant.transaction_key)
     if not paid or paid[0].provider_customer_key is None:
         return
-    touched = Touched(credits={(paid[0].provider, paid[0].provider_customer_key): (paid[0].occurred_at, cause)})
+    touched = Touched(
+        credits={(paid[0].provider, paid[0].provider_customer_key): (paid[0].occurred_at, cause)},
+        credited={
+            (row.provider, row.subscription_key): (row.occurred_at, cause) for row in paid if row.subscription_key
+        },
+    )
     program = reader.read(connection)
     ledger = PostgresLedger(connection, program)
     judge_again(ledger, ledger.affected(touched, program.horizon), program)

@@ -125,12 +125,20 @@ _AFFECTED_BY = {
 }
 
 
-#: A credit is judged under the terms of an earlier charge of the same customer: what moves that one moves it too.
+#: A credit is judged under the terms of an earlier charge, of the same customer or of what it credits at least: what
+#: moves that one moves it too.
 _CREDITS = """
     exists (select from transaction_lines c where c.transaction_key = t.key and c.gross_minor < c.discount_minor)
-    and exists (select from transactions p where p.provider = t.provider
-        and p.provider_customer_key = t.provider_customer_key and p.occurred_at <= t.occurred_at
-        and p.occurred_at >= coalesce(cast(:since as timestamptz), '-infinity') and ({condition}))"""
+    and (exists (select from transactions p where p.provider = t.provider
+            and p.provider_customer_key = t.provider_customer_key and p.occurred_at <= t.occurred_at
+            and p.occurred_at >= coalesce(cast(:since as timestamptz), '-infinity') and ({condition}))
+        or exists (select from transaction_lines c
+            join transaction_lines e on e.provider = c.provider and e.subscription_key = c.subscription_key
+                and e.product_key = c.product_key and e.occurred_at <= c.occurred_at
+                and e.occurred_at >= coalesce(cast(:since as timestamptz), '-infinity')
+                and e.gross_minor > e.discount_minor
+            join transactions p on p.key = e.transaction_key
+            where c.transaction_key = t.key and c.gross_minor < c.discount_minor and ({condition})))"""
 
 
 def affected_portion(connection: Connection, work: Rejudge, count: int) -> Sequence[Any]:

@@ -18,7 +18,7 @@ from infra.settings import load_settings
 from tests.memory_addresses import AddressLedger
 from tests.simulation.histories import draw
 from tests.simulation.in_memory import MemoryStage, events_of
-from tests.simulation.retelling import retold
+from tests.simulation.retelling import passed_on, retold
 from tests.simulation.stating import statements
 from tests.simulation.trial import settings_of
 from tests.simulation.world import World
@@ -119,6 +119,24 @@ def test_payments_told_otherwise_are_booked_alike(engine: Engine, seed: int) -> 
     events = events_of(world)
     for facts in in_portions(random, [*events, *retold(events, random)]):
         assert played(stage, facts) == page(memory.play(facts))
+
+
+@pytest.mark.parametrize("seed", [2, 40, 61])
+def test_credits_on_what_another_customer_paid_are_booked_alike(engine: Engine, seed: int) -> None:
+    """Single payments become another customer's: both judge the credits of the rest again, whoever they are."""
+    world, random = draw(seed, 3), Random(f"single {seed}")
+    memory, stage = MemoryStage(world.basis), Stage(engine, settings_of(world))
+    memory.set(world.changes)
+    _play_changes(stage, world)
+    events = events_of(world)
+    passed = passed_on(events, random)
+    for facts in [
+        *in_portions(random, events),
+        *(list(told) for told in passed),
+        *in_portions(random, events),
+    ]:
+        assert played(stage, facts) == page(memory.play(facts))
+    assert memory.judge_everything() == []
 
 
 @pytest.mark.parametrize("seed", range(208, 212))

@@ -103,6 +103,24 @@ def test_only_legal_moves_are_made(stage: Stage) -> None:
         move_commission(connection, ProgramReader(stage.settings), "cmsn_x", CommissionState.HOLD, None, "person:pm")
 
 
+def test_what_was_declined_is_not_taken_back_from_another_customer_s_credit(stage: Stage) -> None:
+    """The subscription is billed to somebody else by now, who is credited for what was charged before."""
+    credit = stripe_events.invoice_paid(
+        "in_2",
+        customer="cus_2",
+        subscription="sub_1",
+        lines=[line("prod_inbox", -1500)],
+        paid_at=PAID_AT + timedelta(days=3),
+    )
+    stage.play([credit])
+    assert [row for row in states(stage) if row[0] == "once"] == [
+        ("once", 0, "pending", 300),
+        ("once", 0, "pending", -150),
+    ]
+    moved(stage, "once", CommissionState.DECLINED, "bought by an employee")
+    assert [row for row in states(stage) if row[0] == "once"] == [("once", 0, "declined", 300)]
+
+
 def test_what_was_declined_is_not_taken_back(stage: Stage) -> None:
     """Declining needs a reason, and a credit that took the commission back gives that up again."""
     credit = stripe_events.invoice_paid(

@@ -24,6 +24,14 @@ def retold(events: Iterable[Told], random: Random) -> list[Told]:
     return [(each,) for each in again]
 
 
+def passed_on(events: Iterable[Told], random: Random) -> list[Told]:
+    """Single payments become another customer's, and leave the rest of their subscription with whose it was."""
+    paid = {fact.invoice_key: fact for facts in events for fact in facts if isinstance(fact, InvoicePaid)}
+    payers = sorted({each.provider_customer_key or "" for each in paid.values()})
+    chosen = random.sample(sorted(paid), min(len(paid), random.randint(1, 3)))
+    return [(replace(_later(paid[key], random), provider_customer_key=random.choice(payers)),) for key in chosen]
+
+
 def _otherwise(paid: InvoicePaid, random: Random) -> InvoicePaid:
     told = _later(paid, random)
     match random.choice(["moment", "moment", "lines", "amounts"]):

@@ -202,6 +202,25 @@ def test_a_change_judges_only_what_it_can_affect(stage: Stage) -> None:
     assert affected("trigger", "ten", NOW) == []
 
 
+def test_a_credit_follows_what_it_credits_whoever_paid_for_it(stage: Stage) -> None:
+    """Ada's customer was charged, Bob's is credited on the same subscription: what is Ada's concerns both."""
+    told = [
+        stripe.invoice_paid(
+            key, customer=customer, subscription="sub_1", lines=[line("prod_inbox", amount)],
+            paid_at=PAID_AT + timedelta(days=day), event_key=f"evt_{key}",
+        )
+        for day, (key, customer, amount) in enumerate([("in_1", "cus_0", 1000), ("in_2", "cus_2", -400)])
+    ]  # fmt: skip
+    stage.play(told)
+    gold = {"field": "partner.group", "op": "is_any_of", "value": ["gold"]}
+    stage.trigger("gold", "20", rules=gold)
+    stage.drainer.sweep()
+    assert _total(stage, "gold") == 0
+    stage.partner("ada", group="gold", effective_from=LONG_AGO)
+    stage.drainer.sweep()
+    assert _total(stage, "gold") == 200 - 80
+
+
 def test_a_long_history_is_judged_in_portions(stage: Stage) -> None:
     """More transactions than a portion holds: each portion asks for the next, and every one is judged once."""
     count = PORTION + 10

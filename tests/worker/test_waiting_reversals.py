@@ -154,6 +154,23 @@ def test_nobodys_payment_is_judged_while_another_worker_has_the_customer(work: W
     assert [row[4] for row in work.stage.commissions()] == [600]
 
 
+def test_another_customer_s_credits_are_not_judged_while_another_worker_has_them(work: Work) -> None:
+    """A subscription is billed to somebody else by now: a refund of the charge concerns whoever is credited for it."""
+    lines = {"in_1": ("cus_1", line("prod_inbox", 10000)), "in_2": ("cus_2", line("prod_inbox", -4000))}
+    for day, (key, (customer, billed)) in enumerate(lines.items()):
+        at = PAID_AT + timedelta(days=day)
+        work.stage.play(
+            [stripe_events.invoice_paid(key, customer=customer, subscription="sub_1", lines=[billed], paid_at=at)]
+        )
+    assert {row[1]: row[4] for row in work.stage.commissions()} == {"stripe:in_1": 1000, "stripe:in_2": -400}
+    with work.stage.engine.connect() as holder, unit_of_work(holder):
+        assert lock_customers(holder, [lock_name("stripe", "cus_2")])
+        with pytest.raises(TryLater, match="whose credits this concerns"):
+            work.told(refund("evt_r", invoice="in_1", amount_minor=8000))
+    work.told(refund("evt_s", invoice="in_1", amount_minor=8000))
+    assert {row[1]: row[4] for row in work.stage.commissions()} == {"stripe:in_1": 200, "stripe:in_2": -200}
+
+
 def test_an_invoice_and_its_refund_never_pass_each_other_by(work: Work) -> None:
     """Whoever tells of a refund of an invoice waits while another worker records that invoice."""
     with work.stage.engine.connect() as holder, unit_of_work(holder):
