@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import APIRouter, Depends
 from fastapi.concurrency import contextmanager_in_threadpool
@@ -44,6 +44,8 @@ _FIELDS_MAX = 200
 ITEMS_SHOWN = 50
 #: The name under which a form brings its token.
 TOKEN = "form_token"  # noqa: S105 - a name
+#: In the query of the way to the door, where a form came too late.
+LOST = "lost"
 PASSWORD = "password"  # noqa: S105 - a name
 #: For so long after signing in, many things at once are done without asking for the password again.
 _SURE_FOR = timedelta(minutes=30)
@@ -217,10 +219,18 @@ class _PageRoute(APIRoute):
 
 
 def _sign_in_path(request: Request, side: Side) -> str:
-    if request.method != "GET" or request.scope["path"] == side.home:
+    if request.method != "GET":
+        return f"{side.sign_in}?{urlencode({LOST: 'yes', 'next': _page_of_form(request)})}"
+    if request.scope["path"] == side.home:
         return side.sign_in
     query = request.scope["query_string"].decode("latin-1")
     return f"{side.sign_in}?{urlencode({'next': request.scope['path'] + ('?' if query else '') + query})}"
+
+
+def _page_of_form(request: Request) -> str:
+    """Where a form was filled in, as the browser says; signing in leads there if it is one of our pages."""
+    parts = urlsplit(request.headers.get("referer", ""))
+    return parts._replace(scheme="", netloc="", fragment="").geturl() if parts.netloc else ""
 
 
 def _who(session: Session) -> tuple[Person | PartnerMember, str]:

@@ -25,7 +25,7 @@ from dashboard.pages.cookies import (
     session_cookie,
 )
 from dashboard.pages.rendering import HEADERS, Templates
-from dashboard.pages.routes import ThisPage, answer_page, door_proves, form_of, manager_pages, partner_pages
+from dashboard.pages.routes import LOST, ThisPage, answer_page, door_proves, form_of, manager_pages, partner_pages
 from dashboard.visits import BoundedRequest, Handler, Rooms, slot
 from infra.audit import record_change
 from infra.people import person_of
@@ -37,6 +37,8 @@ _REFUSED: Mapping[Side, str] = {
     Side.PARTNER: "This token does not sign anybody in. Ask the company for a new one if it was revoked.",
 }
 _STALE = "This form was too old, or not made for your browser. Try again; cookies must be allowed."
+
+_LOST = "You were signed out meanwhile, so nothing was changed. Sign in, then do it again."
 
 _log = structlog.get_logger()
 
@@ -108,13 +110,13 @@ router = APIRouter(route_class=_DoorRoute, include_in_schema=False)
 @router.get(Side.MANAGER.sign_in)
 def ask_person(arrival: ThisArrival) -> Response:
     """The form for people of the company."""
-    return arrival.show()
+    return arrival.show(problem=_lost(arrival))
 
 
 @router.get(Side.PARTNER.sign_in)
 def ask_member(arrival: ThisArrival) -> Response:
     """The form for members of partners."""
-    return arrival.show()
+    return arrival.show(problem=_lost(arrival))
 
 
 @router.post(Side.MANAGER.sign_in)
@@ -137,6 +139,10 @@ def let_member_in(arrival: ThisArrival) -> Response:
     """With the token of a partner's member."""
     token = arrival.form.get("token", "")
     return _let_in(arrival, token, lambda: open_for_member(arrival.connection, token, arrival.now))
+
+
+def _lost(arrival: _Arrival) -> str | None:
+    return _LOST if LOST in arrival.request.query_params else None
 
 
 def _let_in(arrival: _Arrival, name: str, let_in: Callable[[], str | None]) -> Response:

@@ -193,3 +193,18 @@ def test_attempts_are_counted_without_redis_too() -> None:
     assert waits[:10] == [None] * 10
     assert waits[24] is not None
     limits.close()
+
+
+@pytest.mark.usefixtures("person")
+def test_a_form_that_comes_too_late_is_said_to_be_lost(grace_in: Browser, stage: Stage) -> None:
+    """The door says that nothing was changed and leads back to the form's page, if that is one of ours."""
+    form = grace_in.get("/partners").form("Add")
+    with stage.engine.begin() as connection:
+        connection.execute(text("delete from sessions"))
+    fields, here = {**form.fields, "partner_key": "ada"}, str(grace_in.client.base_url).rstrip("/")
+    for page, following in ((f"{here}/partners?tag=x", "/partners?tag=x"), ("https://evil.example//evil", "/")):
+        door = grace_in.client.post("/partners", data=fields, headers={"referer": page}).headers["location"]
+        sheet = grace_in.get(door)
+        assert "nothing was changed" in sheet.text
+        assert sheet.form("Sign in").fields["next"] == following
+    assert stage.ask("select count(*) from partners") == [(0,)]

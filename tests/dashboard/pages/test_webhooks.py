@@ -87,6 +87,9 @@ def test_a_delivery_that_did_not_arrive_is_found_and_sent_again(grace: Browser, 
         stopped = grace.get(sheet.form("Save").action)
         assert "It was stopped: " in stopped.text
         assert f"/webhook-deliveries/{key}" in stopped.links
+        overview = grace.get("/")
+        assert "Webhook endpoints that asked for no more" in overview.text
+        assert f"/webhook-deliveries/{key}" in overview.links
         grace.press(stopped, "Resume")
         rows = grace.get("/webhook-deliveries?state=dead").cells
         assert [row[2] for row in rows[1:]] == ["dead"]
