@@ -116,7 +116,9 @@ def _money(amount_minor: int | None, currency: str | None) -> Markup:
 
 
 def _day(value: date | datetime | None) -> str:
-    return "unknown" if value is None else value.strftime("%Y-%m-%d")
+    if value is None:
+        return "unknown"
+    return Markup('<time datetime="{0}">{0}</time>').format(value.strftime("%Y-%m-%d"))
 
 
 def _path(key: object) -> str:
