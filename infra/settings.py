@@ -20,12 +20,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from domain.errors import AttributionError
 
-#: What the receiver reads again on SIGHUP. Each may be in a file of its own, which `<NAME>_FILE` names: a running
-#: process gets no other environment, but a file may change.
+#: What the receiver reads again on SIGHUP.
 WEBHOOK_SECRETS = ("stripe_webhook_secrets", "chargebee_webhook_users")
+#: Each may be in a file of its own, which `<NAME>_FILE` names: a running process gets no other environment, but a file
+#: may change.
+_IN_FILES = (*WEBHOOK_SECRETS, "sealing_keys")
 
 #: A shorter signing secret can be guessed; the real ones have 32 characters and more.
 SECRET_LENGTH_MIN = 16
+
+#: 32 bytes in URL-safe base64.
+_SEALING_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 _APPLICATION = "product-attribution"
 _SYSTEM_DATA_DIR = Path("/var/lib") / _APPLICATION
@@ -171,6 +176,15 @@ class Settings(BaseSettings):
         Field(description="networks such as 10.1.0.0/16, several with commas, or unset"),
     ] = ()
 
+    #: For the secrets of webhook endpoints: the first seals, any opens. Empty: they lie in the database as they are.
+    sealing_keys: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_comma_separated),
+        Field(
+            repr=False, description="keys as `attribution webhooks new-key` prints them, several with commas, or unset"
+        ),
+    ] = ()
+
     api_requests_per_minute: Annotated[int, Field(ge=1, description="a whole number of requests, such as 6000")] = 6000
 
     #: auto: text on a terminal, JSON otherwise. `attribution up` on a terminal sets it for what it starts.
@@ -235,6 +249,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"secret {place} of {len(value)} is shorter than {SECRET_LENGTH_MIN} characters")
         return value
 
+    @field_validator("sealing_keys")
+    @classmethod
+    def _whole_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for place, key in enumerate(value, start=1):
+            if not _SEALING_KEY.fullmatch(key):
+                raise ValueError(f"key {place} of {len(value)} is not 32 bytes in URL-safe base64")
+        return value
+
     @field_validator("stripe_api_key")
     @classmethod
     def _secret_key(cls, value: str | None) -> str | None:
@@ -255,7 +277,7 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path |
     """
     from_file, problems = _read_env_file(env_file)
     merged = {**from_file, **(os.environ if environment is None else environment)}
-    problems += tuple(filter(None, [_read_secret_file(merged, field.upper()) for field in WEBHOOK_SECRETS]))
+    problems += tuple(filter(None, [_read_secret_file(merged, field.upper()) for field in _IN_FILES]))
     names = {field: merged.get(field.upper(), "").strip() for field in Settings.model_fields}
     try:
         settings = Settings(**{field: value for field, value in names.items() if value})  # type: ignore[arg-type]

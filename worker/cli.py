@@ -25,6 +25,7 @@ from worker.commands import (
     running,
     standing,
     users,
+    webhooks,
 )
 from worker.terminal import FAILED, WRONG_USAGE, err
 
@@ -41,6 +42,7 @@ GROUPS: tuple[tuple[str | None, typer.Typer], ...] = (
     ("customers", customers.commands),
     ("keys", keys.commands),
     ("users", users.commands),
+    ("webhooks", webhooks.commands),
 )
 
 #: `up` is there to be watched; the demo tells what happens itself; the others print what they found.

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,9 +18,12 @@ from infra.outgoing.endpoints import (
     document,
     find_endpoint,
 )
+from infra.outgoing.seals import Seal
 from infra.outgoing.targets import URL_LENGTH_MAX
 
 router = manager_routes("/webhook_endpoints", "webhooks")
+
+_log = structlog.get_logger()
 
 _EXAMPLE: dict[str, Any] = {
     "url": "https://example.com/told",
@@ -107,7 +111,11 @@ def list_endpoints(visit: ThisVisit, filters: Annotated[Page, Query()]) -> Answe
 @router.post("")
 def register(visit: ThisVisit, body: NewEndpoint) -> Answer[RegisteredEndpoint]:
     """Register an endpoint. Its host is looked up now and again for every delivery; `secret` is not shown again."""
-    made = add_endpoint(visit.connection, **body.model_dump(), allowed=visit.settings.webhook_targets_allowed)
+    seal = Seal(visit.settings.sealing_keys)
+    allowed = visit.settings.webhook_targets_allowed
+    made = add_endpoint(visit.connection, **body.model_dump(), allowed=allowed, seal=seal)
+    if not seal.is_there:
+        _log.warning("endpoint_secret.unsealed", endpoint=made["key"], reason="SEALING_KEYS is not set")
     visit.answer_is_secret = True
     visit.audit("webhook_endpoint.created", made["key"])
     return answered(RegisteredEndpoint(**made), "registered; keep the secret, it is not shown again")

@@ -56,6 +56,7 @@ class Claimed:
     attempts: int
     created_at: datetime
     url: str
+    #: As it is stored.
     secret: str = field(repr=False)
 
 

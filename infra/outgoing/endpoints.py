@@ -1,6 +1,6 @@
 """Who is told by webhook: addresses of the company's own systems, each with the events it asked for and a secret.
 
-The secret lies in the database as it is, because it is signed with; it is shown once, when it is made.
+The secret is signed with, and a digest would not do. It is sealed where there is a key, and shown once, when made.
 """
 
 import base64
@@ -14,6 +14,7 @@ from domain.errors import Conflict, Missing, Rejected
 from domain.problems import Problems, quoted
 from domain.windows import epoch_ms
 from infra.outgoing.deliveries import bury_undeliverable
+from infra.outgoing.seals import Seal
 from infra.outgoing.targets import Network, check_target
 from infra.rows import fetch
 
@@ -33,7 +34,13 @@ ENDPOINTS_MAX = 20
 
 
 def add_endpoint(
-    connection: Connection, *, url: str, event_types: Sequence[str], active: bool = True, allowed: Sequence[Network]
+    connection: Connection,
+    *,
+    url: str,
+    event_types: Sequence[str],
+    active: bool = True,
+    allowed: Sequence[Network],
+    seal: Seal,
 ) -> dict[str, Any]:
     """Register an endpoint; as a document, with its `secret`, which is not shown again.
 
@@ -54,7 +61,7 @@ def add_endpoint(
         url=url,
         event_types=chosen,
         active=active,
-        secret=secret,
+        secret=seal.close(secret),
     )[0]
     return {**document(row), "secret": secret}
 

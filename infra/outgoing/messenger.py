@@ -29,6 +29,7 @@ from infra.outgoing.deliveries import (
 )
 from infra.outgoing.endpoints import stop_endpoint
 from infra.outgoing.payloads import payloads_of
+from infra.outgoing.seals import Seal, SealBroken
 from infra.outgoing.sending import GONE, TIMEOUT_S, Sender
 from infra.program import ProgramReader
 from infra.settings import Settings
@@ -64,6 +65,7 @@ class Messenger:
         """Once `stopping` is set, nothing more is claimed. `trust` says whose certificates are believed."""
         self._engine = engine
         self._allowed = settings.webhook_targets_allowed
+        self._seal = Seal(settings.sealing_keys)
         self._reader = ProgramReader(settings)
         self._clock = clock
         self._stopping = stopping or threading.Event()
@@ -147,7 +149,9 @@ class Messenger:
     async def _send(self, sender: Sender, delivery: Claimed) -> DeliveryMark:
         now = self._clock()
         try:
-            sent = await sender.send(delivery, now)
+            sent = await sender.send(replace(delivery, secret=self._seal.open(delivery.secret)), now)
+        except SealBroken as error:
+            return failed(delivery, str(error), now)
         except Exception as error:
             log.exception("delivery.broke", delivery=delivery.key)
             return failed(delivery, f"{type(error).__name__}: a fault of this program", self._clock())

@@ -27,7 +27,7 @@ webhook_endpoints = Table(
     Column("active", Boolean, nullable=False, server_default="true"),
     #: Why the program itself stopped it.
     Column("stopped_reason", Text),
-    #: Must be readable to sign with; erased when the endpoint is deleted.
+    #: Signed with, and so sealed where there is a key (`infra.outgoing.seals`); erased when the endpoint is deleted.
     Column("secret", Text),
     at("created_at", server_default=func.now()),
     at("deleted_at", nullable=True),

@@ -18,6 +18,7 @@ from infra.unit_of_work import unit_of_work_on
 from tests.builders import item, line, stripe_events
 from tests.conftest import new_database
 from tests.dashboard.running import Api, DashboardProcess, running
+from tests.infra.told import SEALING_KEY
 from tests.stage import LONG_AGO, Stage
 
 
@@ -42,6 +43,7 @@ def dashboard_process(
         REDIS_URL=server_addresses.redis_url,
         API_REQUESTS_PER_MINUTE="1000000",
         WEBHOOK_TARGETS_ALLOWED="127.0.0.0/8",
+        SEALING_KEYS=SEALING_KEY,
     ) as process:
         yield process
 

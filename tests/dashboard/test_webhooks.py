@@ -29,6 +29,21 @@ def test_an_endpoint_is_registered_read_changed_and_deleted(api: Api) -> None:
     api.patch(f"/webhook_endpoints/{made['key']}", {"active": True}, 404)
 
 
+def test_a_secret_is_sealed_before_it_is_stored(api: Api, stage: Stage) -> None:
+    """With a key set, what the answer shows is nowhere in the table, and the worker signs with it all the same."""
+    with webhook_target() as target:
+        target.secret = api.post("/webhook_endpoints", {**PUBLIC, "url": target.url})["secret"]
+        ((stored,),) = stage.ask("select secret from webhook_endpoints")
+        assert stored.startswith("sealed:")
+        assert target.secret.removeprefix("whsec_") not in stored
+        stage.product("Inbox", "prod_inbox")
+        stage.partner("ada")
+        stage.trigger("ten", "10")
+        pay(stage)
+        posted(stage)
+        assert [received.verified for received in target.received] == [True]
+
+
 def test_everything_wrong_with_an_endpoint_is_said_at_once(api: Api) -> None:
     """An address that may not be reached and types there are none of are refused together, each by its field."""
     body = {"url": "https://169.254.169.254/latest/meta-data", "event_types": ["commission.creatd"]}
@@ -58,7 +73,7 @@ def test_an_address_is_judged_when_it_is_changed_too(api: Api, url: str) -> None
 
 
 def test_the_secret_is_not_kept_for_repeats_and_not_logged(api: Api, stage: Stage, dashboard: DashboardProcess) -> None:
-    """Neither the kept answer of an Idempotency-Key, nor the audit, nor the log holds it."""
+    """Neither the endpoint's row, nor the kept answer of an Idempotency-Key, nor the audit, nor the log holds it."""
     secret = api.post("/webhook_endpoints", PUBLIC, idempotency_key="once")["secret"].removeprefix("whsec_")
     with stage.engine.connect() as connection:
         names = connection.execute(
@@ -71,7 +86,7 @@ def test_the_secret_is_not_kept_for_repeats_and_not_logged(api: Api, stage: Stag
                 text(f'select exists (select from "{name}" t where strpos(t::text, :secret) > 0)'), {"secret": secret}
             )
         ]
-    assert holding == ["webhook_endpoints"]
+    assert holding == []
     assert secret not in dashboard.log()
 
 

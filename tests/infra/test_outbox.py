@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 from domain.commissions import CommissionState
 from infra.ledger.moves import move_commission, release
 from infra.outgoing.endpoints import add_endpoint, change_endpoint, delete_endpoint
+from infra.outgoing.seals import Seal
 from infra.program import ProgramReader
 from infra.rows import fetch
 from tests.builders import Event, item, line, stripe_events
@@ -26,7 +27,7 @@ def registered(stage: Stage, *event_types: str) -> str:
     """An endpoint's key."""
     with stage.engine.begin() as connection:
         url = "http://127.0.0.1:9/"
-        return str(add_endpoint(connection, url=url, event_types=event_types, allowed=LOOPBACK)["key"])
+        return str(add_endpoint(connection, url=url, event_types=event_types, allowed=LOOPBACK, seal=Seal())["key"])
 
 
 def told(stage: Stage, endpoint: str | None = None) -> list[tuple[str, ...]]:

@@ -9,12 +9,15 @@ from sqlalchemy import Engine, text
 from infra.outgoing.deliveries import document
 from infra.outgoing.endpoints import add_endpoint
 from infra.outgoing.messenger import Messenger, PostReport
+from infra.outgoing.seals import Seal, new_key
 from infra.rows import fetch
 from infra.settings import load_settings
 from tests.builders import item, line, stripe_events
 from tests.stage import Stage
 from tests.webhook_target import WebhookTarget
 
+#: What the dashboard of the tests seals with, and the worker opens.
+SEALING_KEY = new_key()
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 PAID_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -28,11 +31,15 @@ def ten_percent_of_inbox(engine: Engine) -> Stage:
     return stage
 
 
-def registered(stage: Stage, target: WebhookTarget, *event_types: str, url: str | None = None) -> str:
+def registered(
+    stage: Stage, target: WebhookTarget, *event_types: str, url: str | None = None, seal: Seal | None = None
+) -> str:
     """An endpoint's key; the target knows its secret."""
     with stage.engine.begin() as connection:
         chosen = event_types or ("commission.created",)
-        made = add_endpoint(connection, url=url or target.url, event_types=chosen, allowed=LOOPBACK)
+        made = add_endpoint(
+            connection, url=url or target.url, event_types=chosen, allowed=LOOPBACK, seal=seal or Seal()
+        )
     target.secret = made["secret"]
     return str(made["key"])
 
@@ -58,7 +65,8 @@ def pay(stage: Stage, number: int = 1) -> None:
 
 def posted(stage: Stage, **options: Any) -> PostReport:
     """Deliver what is due."""
-    settings = load_settings({"WEBHOOK_TARGETS_ALLOWED": options.pop("allowed", "127.0.0.0/8,::1/128")}, env_file=None)
+    allowed = options.pop("allowed", "127.0.0.0/8,::1/128")
+    settings = load_settings({"WEBHOOK_TARGETS_ALLOWED": allowed, "SEALING_KEYS": SEALING_KEY}, env_file=None)
     return Messenger(stage.engine, settings, **options).run()
 
 

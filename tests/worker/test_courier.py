@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from infra.outgoing.endpoints import add_endpoint
+from infra.outgoing.seals import Seal
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import line
 from tests.conftest import REPOSITORY
@@ -45,7 +46,7 @@ def target(stage: Stage) -> Iterator[WebhookTarget]:
     types, allowed = ["commission.created", "commission.paid"], [ipaddress.ip_network("127.0.0.0/8")]
     with webhook_target() as running:
         with stage.engine.begin() as connection:
-            made = add_endpoint(connection, url=running.url, event_types=types, allowed=allowed)
+            made = add_endpoint(connection, url=running.url, event_types=types, allowed=allowed, seal=Seal())
         running.secret = made["secret"]
         yield running
 
