@@ -6,7 +6,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,13 +30,6 @@ DELIVERING = """
     engine = make_engine(sys.argv[1], application_name="tests")
     Messenger(engine, load_settings({"WEBHOOK_TARGETS_ALLOWED": "127.0.0.0/8"}, env_file=None)).run()
 """
-
-
-@pytest.fixture
-def target() -> Iterator[WebhookTarget]:
-    """Somebody to be told."""
-    with webhook_target() as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Secrets of webhook endpoints at rest: whoever reads the database cannot sign, and whoever has the key can."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from tests.worker.conftest import attribution
 __all__ = ("attribution",)
 
 KEY, OLDER_KEY = new_key(), new_key()
-
-
-@pytest.fixture
-def target() -> Iterator[WebhookTarget]:
-    """Somebody to be told."""
-    with webhook_target() as running:
-        yield running
 
 
 @pytest.fixture

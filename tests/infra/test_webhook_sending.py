@@ -5,7 +5,6 @@ import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,6 @@ from infra.outgoing.messenger import PostReport
 from tests.infra.told import deliveries, make_due, pay, posted, registered, ten_percent_of_inbox
 from tests.stage import Stage
 from tests.webhook_target import Plan, WebhookTarget, webhook_target
-
-
-@pytest.fixture
-def target() -> Iterator[WebhookTarget]:
-    """Somebody to be told."""
-    with webhook_target() as running:
-        yield running
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from infra.outgoing.endpoints import EVENT_TYPES
+from infra.outgoing.seals import Seal
 from tests.dashboard.pages.browser import Browser, Sheet
 from tests.dashboard.running import Api
-from tests.infra.told import pay, posted
+from tests.infra.told import SEALING_KEY, pay, posted
 from tests.stage import Stage
 from tests.webhook_target import Plan, webhook_target
 
@@ -34,7 +35,8 @@ def test_an_endpoint_is_registered_and_its_secret_shown_once(grace: Browser, api
     (secret,) = re.findall(r"whsec_[\w+/=]+", sheet.html)
     (made,) = api.get("/webhook_endpoints")["items"]
     assert (made["url"], made["event_types"], made["active"]) == (URL, ["commission.paid", "product.updated"], True)
-    assert stage.ask("select secret from webhook_endpoints") == [(secret,)]
+    ((stored,),) = stage.ask("select secret from webhook_endpoints")
+    assert Seal([SEALING_KEY]).open(stored) == secret
     for path in ("/webhook-endpoints", f"/webhook-endpoints/{made['key']}"):
         assert secret not in grace.get(path).html
     written = stage.ask("select actor, subject, details::text from audit_log where action = 'webhook_endpoint.created'")
