@@ -82,6 +82,9 @@ def test_a_group_is_put_aside_with_a_reason_only(grace: Browser, broken: Stage) 
     refused = grace.press(sheet, "Ignore all", 400)
     assert "reason is required" in refused.text
     assert _state(broken, "evt_in_3") == "dead"
+    (invalid,) = [found for _, found in refused.tags if found.get("aria-invalid")]
+    assert invalid["name"] == "reason"
+    assert [found for tag, found in refused.tags if tag == "details" and "open" in found]
     assert "2 ignored" in grace.press(refused, "Ignore all", reason="a test account").text
     assert _state(broken, "evt_in_3") == "ignored"
     assert "a test account" in grace.get(f"/events/{_number(broken, 'evt_in_3')}").text
