@@ -236,6 +236,8 @@ class Reversal:
     lines: tuple[ReversalLine, ...] = ()
     #: Of a credit note: how much of it was paid out as refunds, which are reported on their own and count once.
     refunded_minor: int = 0
+    #: Of a credit note: which refunds those are, and how much of it each paid out, where the provider names them.
+    refunds: tuple[tuple[str, int], ...] = ()
     #: None: the event names nobody.
     provider_customer_key: str | None = None
     #: The event carried only the first page of a credit note's lines; the rest must be fetched before judging.

@@ -28,6 +28,14 @@ def merged(one: Reversal, other: Reversal) -> Reversal:
         amount_minor=max(one.amount_minor, other.amount_minor),
         undone_minor=max(one.undone_minor, other.undone_minor),
         refunded_minor=max(one.refunded_minor, other.refunded_minor),
+        refunds=tuple(
+            sorted(
+                {
+                    key: max(dict(one.refunds).get(key, 0), dict(other.refunds).get(key, 0))
+                    for key, _ in (*one.refunds, *other.refunds)
+                }.items()
+            )
+        ),
         invoice_key=newer.invoice_key or older.invoice_key,
         payment_keys=tuple(sorted({*one.payment_keys, *other.payment_keys})),
         lines=newer.lines or older.lines,
@@ -49,22 +57,45 @@ def settle(paid: Transaction, reversals: Iterable[Reversal]) -> Transaction:
         return paid
     notes = [note for note in known if note.kind is ReversalKind.CREDIT_NOTE and note.undone_minor < note.amount_minor]
     taken = dict.fromkeys((line.key for line in paid.lines), 0)
+    paid_out = _paid_out(notes, known)
     tax_minor = paid.tax_minor
     spread_minor, unplaced_minor, covered_minor = _withdrawn(known), 0, 0
     for note in sorted(notes, key=lambda note: note.reversal_key):
         if not note.lines:
             spread_minor += note.amount_minor
-            covered_minor += min(note.refunded_minor, note.amount_minor)
+            covered_minor += min(paid_out[note.reversal_key], note.amount_minor)
             continue
         off_lines, note_tax, without_line = _of_note(note, paid.lines, taken)
         for key, amount_minor in off_lines.items():
             taken[key] += amount_minor
         tax_minor -= min(tax_minor, note_tax)
         unplaced_minor += without_line
-        covered_minor += min(note.refunded_minor, sum(off_lines.values()) + note_tax + without_line)
+        covered_minor += min(paid_out[note.reversal_key], sum(off_lines.values()) + note_tax + without_line)
     spread_minor += max(0, _paid_back(known) - covered_minor)
     taken = _spread(spread_minor, unplaced_minor, paid.lines, taken, tax_minor)
     return replace(paid, lines=tuple(replace(line, reversed_minor=taken[line.key]) for line in paid.lines))
+
+
+def _paid_out(notes: Iterable[Reversal], known: Sequence[Reversal]) -> dict[str, int]:
+    """How much of each note refunds paid out, less those that failed and were not made again.
+
+    One that no note names, and that comes to exactly what failed, is that refund made again. Where the provider names
+    none of a note's refunds, whatever was paid back pays it out.
+    """
+    refunds = {each.reversal_key: each for each in known if each.kind is ReversalKind.REFUND}
+    named = {key for note in known for key, _ in note.refunds}
+    again = [each.amount_minor for key, each in refunds.items() if key not in named and not each.undone_minor]
+    found: dict[str, int] = {}
+    for note in sorted(notes, key=lambda note: note.reversal_key):
+        found[note.reversal_key] = note.refunded_minor
+        for key, of_it_minor in note.refunds:
+            if key not in refunds or not refunds[key].undone_minor:
+                continue
+            if refunds[key].amount_minor in again:
+                again.remove(refunds[key].amount_minor)
+            else:
+                found[note.reversal_key] = max(0, found[note.reversal_key] - of_it_minor)
+    return found
 
 
 def _paid_back(known: Sequence[Reversal]) -> int:

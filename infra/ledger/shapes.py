@@ -143,6 +143,7 @@ def reversal_row(reversal: Reversal) -> dict[str, Any]:
         "amount_minor": reversal.amount_minor,
         "undone_minor": reversal.undone_minor,
         "refunded_minor": reversal.refunded_minor,
+        "refunds": reversal.refunds,
         "invoice_key": reversal.invoice_key,
         "payment_keys": reversal.payment_keys,
         "lines": [
@@ -165,6 +166,7 @@ def reversal_of(row: Any) -> Reversal:
         amount_minor=row.amount_minor,
         undone_minor=row.undone_minor,
         refunded_minor=row.refunded_minor,
+        refunds=tuple((key, amount_minor) for key, amount_minor in row.refunds),
         invoice_key=row.invoice_key,
         payment_keys=tuple(row.payment_keys),
         lines=tuple(ReversalLine(*line) for line in row.lines),

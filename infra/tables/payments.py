@@ -70,6 +70,8 @@ reversals = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("undone_minor", BigInteger, nullable=False),
     Column("refunded_minor", BigInteger, nullable=False),
+    #: Of a credit note: [the refund's id, minor units] of each that the provider names.
+    Column("refunds", JSONB, nullable=False, server_default="[]"),
     Column("invoice_key", Text),
     Column("payment_keys", ARRAY(Text), nullable=False),
     Column("lines", JSONB, nullable=False),

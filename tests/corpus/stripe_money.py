@@ -135,7 +135,12 @@ def _notes(era: str) -> Iterator[Row]:
     yield "credit_note.created-custom-line", about, custom, said(800, {"amount_minor": 800})
     paid_out = told(stripe.note_line("cnli_1", 2500, of="il_1"), refunds=[("re_1", 2500)])
     about = "what was paid out as a refund is told by that refund too, and counts once"
-    yield "credit_note.created-refunded", about, paid_out, said(2500, one, refunded_minor=2500)
+    yield (
+        "credit_note.created-refunded",
+        about,
+        paid_out,
+        said(2500, one, refunded_minor=2500, refunds=[["re_1", 2500]]),
+    )
     before = told(stripe.note_line("cnli_1", 2500, of="il_1"), kind="pre_payment")
     yield "credit_note.created-before-payment", "it lowers its lines all the same", before, said(2500, one)
     changed = told(stripe.note_line("cnli_1", 2500, of="il_1"), what="updated")

@@ -140,6 +140,35 @@ def test_a_refund_that_a_credit_note_covers_counts_once() -> None:
     assert left(payment(1_000), note, back(REFUNDED, 300, "ch_1")) == [700]
 
 
+def test_a_note_whose_own_refund_failed_stands_beside_other_refunds() -> None:
+    """Another refund counts on its own; one of the same amount is the failed one made again."""
+    line = (ReversalLine(300, line_key="il_0"),)
+    note = back(NOTE, 300, lines=line, refunded_minor=300, refunds=(("re_n", 300),))
+    failed = back(REFUND, 300, "re_n", undone_minor=300)
+    assert left(payment(1_000), note, failed) == [700]
+    assert left(payment(1_000), note, failed, back(REFUND, 200, "re_p")) == [500]
+    assert left(payment(1_000), note, failed, back(REFUND, 300, "re_p")) == [700]
+    assert left(payment(1_000), note, failed, back(REFUND, 200, "re_p"), back(REFUNDED, 500, "ch_1")) == [500]
+    both = [back(REFUND, 300, "re_p"), back(REFUND, 200, "re_q")]
+    assert left(payment(1_000), note, failed, *both) == [500]
+    assert left(payment(1_000), note, back(REFUND, 300, "re_n"), *both) == [200]
+
+
+def test_of_a_note_that_two_refunds_paid_out_the_one_that_failed_covers_nothing() -> None:
+    """What the other paid out counts once; and where no refund is named, whatever was paid back pays the note out."""
+    line = (ReversalLine(300, line_key="il_0"),)
+    note = back(NOTE, 300, lines=line, refunded_minor=300, refunds=(("re_m", 100), ("re_n", 200)))
+    told = back(REFUND, 100, "re_m"), back(REFUND, 250, "re_n", undone_minor=250)
+    assert left(payment(1_000), note, *told) == [700]
+    assert left(payment(1_000), note, *told, back(REFUND, 50, "re_p")) == [650]
+    unnamed = replace(note, refunds=())
+    assert left(payment(1_000), unnamed, *told, back(REFUND, 50, "re_p")) == [700]
+    other = back(
+        NOTE, 400, "2", lines=(ReversalLine(400, line_key="il_0"),), refunded_minor=400, refunds=(("re_o", 400),)
+    )
+    assert left(payment(1_000), note, other, *told, back(REFUND, 250, "re_o")) == [300]
+
+
 def test_a_credit_note_covers_all_that_it_takes_and_no_more() -> None:
     """Its tax, what none of our lines answers to, and all of it where it names no lines; the rest is a plain refund."""
     taxed = payment(1_000, 1_000, total=2_400)
@@ -286,15 +315,23 @@ def test_neither_order_nor_repetition_of_sightings_matters(found: list[Reversal]
 
 def test_what_an_older_sighting_knew_is_kept() -> None:
     """Invoice, payments, customer and lines of any sighting stay known; the newest says the rest."""
-    older = back(NOTE, 5, lines=(ReversalLine(5, line_key="il_0"),), payment_keys=("pi_1",), refunded_minor=4)
+    older = back(
+        NOTE,
+        5,
+        lines=(ReversalLine(5, line_key="il_0"),),
+        payment_keys=("pi_1",),
+        refunded_minor=4,
+        refunds=(("re_1", 3), ("re_2", 1)),
+    )
     newer = replace(older, source=Source(0, NOON, 1, "evt_z"), amount_minor=3, undone_minor=3, lines=(),
-                    invoice_key=None, payment_keys=("pi_2",), refunded_minor=1,
+                    invoice_key=None, payment_keys=("pi_2",), refunded_minor=1, refunds=(("re_2", 2), ("re_3", 1)),
                     provider_customer_key="cus_1")  # fmt: skip
     for found in (merged(older, newer), merged(newer, older)):
         assert (found.amount_minor, found.undone_minor, found.invoice_key) == (5, 3, "in_1")
         assert (found.payment_keys, found.lines) == (("pi_1", "pi_2"), older.lines)
         assert (found.source, found.provider_customer_key) == (newer.source, "cus_1")
         assert found.refunded_minor == 4
+        assert found.refunds == (("re_1", 3), ("re_2", 2), ("re_3", 1))
     named = replace(older, provider_customer_key="cus_1")
     unnamed = replace(newer, provider_customer_key=None)
     assert merged(named, unnamed).provider_customer_key == merged(unnamed, named).provider_customer_key == "cus_1"

@@ -119,6 +119,9 @@ def test_recorded_credit_notes(entry: Any) -> None:
     ]
     refunded = expected["refund"] is not None or "basil" in entry["api_version"]
     assert note.refunded_minor == (expected["total"] if refunded else 0)
+    assert [amount_minor for key, amount_minor in note.refunds if key.startswith("re_")] == [
+        expected["total"]
+    ] * refunded
 
 
 @pytest.mark.parametrize("entry", of_kind("invoice_payment") + of_kind("checkout"))

@@ -84,6 +84,7 @@ def _after_reversals(world: World, payment: Payment, shares: list[Share]) -> lis
     tax = payment.tax
     notes = sorted((each for each in taken if each.kind == "credit_note"), key=lambda note: note.key)
     covered = 0
+    again = [each.amount for each in taken if each.plain and each.amount]
     for note in notes:
         off, of_tax = 0, note.amount - sum(amount for _, amount in note.lines)
         for place, amount in note.lines:
@@ -91,7 +92,12 @@ def _after_reversals(world: World, payment: Payment, shares: list[Share]) -> lis
             off += min(left[share.key], amount)
             left[share.key] -= min(left[share.key], amount)
         tax -= min(tax, of_tax)
-        covered += min(note.refunded, off + of_tax)
+        paid_out = note.refunded
+        if note.failed and paid_out in again:  # a plain refund of the same amount is the failed one made again
+            again.remove(paid_out)
+        elif note.failed:
+            paid_out = 0
+        covered += min(paid_out, off + of_tax)
     refunds = sum(each.amount for each in taken if each.kind == "refund")
     lost = sum(each.amount for each in taken if each.kind == "dispute")
     back = max(0, refunds - covered) + lost

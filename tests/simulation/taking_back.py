@@ -44,18 +44,22 @@ class _Taking:
         """One refund; it may fail later, and be told one by one, in all, or both."""
         self._refund(self._amount(), fails=self.random.random() < 0.2)
 
-    def _refund(self, amount: int, *, fails: bool) -> None:
-        key = f"re_{len(self.world.taken)}_{self.payment.invoice}"
+    def _refund(self, amount: int, *, fails: bool, named: bool = False) -> None:
+        key = self._refund_key()
         self.world.taken.append(TakenBack("refund", key, self.payment.invoice, 0 if fails else amount))
         seen = self._reversal(ReversalKind.REFUND, key, amount)
         self.individually = self.individually and (fails or self.random.random() < 0.85)
         if self.individually or fails:
+            self.world.taken[-1] = replace(self.world.taken[-1], plain=not fails and not named)
             self._tell(seen)
         self.refunded += amount
         if fails:
             self._tell(replace(seen, undone_minor=amount))
         if not self.individually or self.random.random() < 0.4:
             self._tell(self._reversal(ReversalKind.REFUNDED, f"ch_{self.payment.invoice}", self.refunded))
+
+    def _refund_key(self) -> str:
+        return f"re_{len(self.world.taken)}_{self.payment.invoice}"
 
     def dispute(self) -> None:
         """First an inquiry, then funds withdrawn, and sometimes reinstated."""
@@ -93,11 +97,28 @@ class _Taking:
         self.world.taken.append(replace(taken, amount=0, lines=(), refunded=0) if voided else taken)
         seen = replace(self._reversal(ReversalKind.CREDIT_NOTE, key, amount), lines=told, refunded_minor=refunded)
         seen = replace(seen, invoice_key=self.payment.invoice)
+        apart = Random(f"{self.world.seed} {key}")  # leaves everything else as it was drawn
+        named = paid_out and apart.random() < 0.8
+        if named:
+            seen = replace(seen, refunds=((self._refund_key(), amount),))
         self._tell(seen)
         if voided:
             self._tell(replace(seen, undone_minor=amount))
         if paid_out:
-            self._refund(amount, fails=False)
+            self._refund(amount, fails=False, named=named)
+            if named and self.individually and apart.random() < 0.4:
+                self._fail(key, apart)
+
+    def _fail(self, note_key: str, apart: Random) -> None:
+        """The refund that was told of last, a note's own, never reaches the customer."""
+        taken = self.world.taken
+        refund, amount = taken[-1], taken[-1].amount
+        taken[-1] = replace(refund, amount=0)
+        place = next(n for n, each in enumerate(taken) if each.key == note_key)
+        taken[place] = replace(taken[place], failed=taken[place].refunded > 0)
+        own, self.random = self.random, apart
+        self._tell(replace(self._reversal(ReversalKind.REFUND, refund.key, amount), undone_minor=amount))
+        self.random = own
 
     def _note_lines(self) -> tuple[tuple[int, int], ...]:
         charged = [place for place, line in enumerate(self.payment.lines) if line.amount > 0]

@@ -70,6 +70,10 @@ class TakenBack:
     lines: tuple[tuple[int, int], ...] = ()
     #: Of a credit note: how much of it was paid out as refunds that are told of on their own.
     refunded: int = 0
+    #: Of a credit note: whether that refund failed.
+    failed: bool = False
+    #: Of a refund: whether it is told of by itself, and no credit note names it.
+    plain: bool = False
 
 
 @dataclass(frozen=True)

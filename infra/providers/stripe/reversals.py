@@ -128,6 +128,7 @@ def credit_note_seen(body: bytes, source: Source) -> Translation:
             invoice_key=id_of(note.invoice),
             lines=tuple(_line(line) for line in note.lines.data if line.amount),
             refunded_minor=_refunded(note),
+            refunds=_refunds_of(note),
             provider_customer_key=id_of(note.customer),
             lines_missing=note.lines.has_more,
         ),
@@ -146,3 +147,11 @@ def _refunded(note: money_shapes.CreditNote) -> int:
     if note.refunds is not None:
         return within(sum(max(0, each.amount_refunded) for each in note.refunds), "$.data.object.refunds")
     return max(0, note.total - (note.out_of_band_amount or 0)) if id_of(note.refund) is not None else 0
+
+
+def _refunds_of(note: money_shapes.CreditNote) -> tuple[tuple[str, int], ...]:
+    """Which refunds those are; an entry that names none, a payment outside of Stripe, counts and is not named."""
+    named = [(id_of(each.refund), max(0, each.amount_refunded)) for each in note.refunds or ()]
+    if note.refunds is None:
+        named = [(id_of(note.refund), _refunded(note))]
+    return tuple(sorted((key, amount_minor) for key, amount_minor in named if key is not None))
