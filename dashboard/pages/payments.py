@@ -81,9 +81,13 @@ def _check_known(page: PageVisit, customer_key: str | None, problems: Problems) 
         problems.add("customer_key", "is required")
         return
     try:
-        customers.read(page, customer_key)
+        if customers.read(page, customer_key).data.customer_key is None:
+            problems.add("customer_key", "is somebody whom nobody has linked; say on their page who they are first")
     except Missing:
-        problems.add("customer_key", f"no customer is called {quoted(customer_key)}; see the list, or add them there")
+        by_provider = customers.Filters(limit=1, provider_key=customer_key)
+        if not customers.list_customers(page, by_provider).data.items:
+            missing = f"no customer is called {quoted(customer_key)}; see the list, or add them there"
+            problems.add("customer_key", missing)
 
 
 def _given(page: PageVisit, problems: Problems) -> dict[str, Any]:

@@ -86,5 +86,6 @@ def amount_of(text: str, currency: str, field: str) -> int:
     if found is None or len(found[2] or "") > places or len(found[1]) > _DIGITS_MAX:
         example = f"such as 1234.{'5'.ljust(places, '0')}" if places else "such as 1234"
         decimals = f"at most {places} decimals after a point" if places else "no decimals"
-        raise Rejected(f"must be a plain number, {example}: no commas, {decimals} in {currency.upper()}", field)
+        where = f" in {currency.upper()}" if currency else ""
+        raise Rejected(f"must be a plain number, {example}: no commas, {decimals}{where}", field)
     return int(found[1] + (found[2] or "").ljust(places, "0"))

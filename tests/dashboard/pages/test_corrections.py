@@ -103,6 +103,21 @@ def test_a_customer_is_given_to_a_partner_from_a_day_on(grace: Browser, told: St
     assert ["2026-05-01 10:30:00 UTC", "eve", ""] in sheet.cells
 
 
+def test_a_payment_is_for_somebody_by_any_of_their_names(grace: Browser, told: Stage) -> None:
+    """Our key and the provider's lead to the customer as the company's own does; who is unlinked is linked first."""
+    _pay_unlinked(told, 7)
+    ((ours,),) = told.ask("select key from customers where customer_key = 'acme'")
+    for name in ("acme", str(ours), "cus_gigakick_acme"):
+        typed = {"customer_key": name, "amount": "10", "currency": "usd"}
+        posted = grace.press(grace.get("/payments/new"), "Post it", 200, **typed)
+        assert "/customers/acme" in posted.links, name
+    for name in ("cus_7", "stripe:cus_7"):
+        typed = {"customer_key": name, "amount": "10", "currency": "usd"}
+        refused = grace.press(grace.get("/payments/new"), "Post it", 400, **typed)
+        assert _wrong(refused) == {"customer_key"}, name
+    assert told.ask("select count(*) from customers") == [(1,)]
+
+
 def _lines(*lines: tuple[str, str]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for number, (subscription, amount) in enumerate(lines):
