@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
-from sqlalchemy import Connection
 
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Key
@@ -91,11 +90,7 @@ class Offer(BaseModel):
     description: str | None
 
 
-class ListedTrigger(BaseModel):
-    """A trigger as its latest version says."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_SAVED]})
-
+class _Version(BaseModel):
     key: str
     version: int = Field(description="Counts from 1; each change makes one.")
     name: str
@@ -110,7 +105,23 @@ class ListedTrigger(BaseModel):
     created_at: int
 
 
-class TriggerVersion(ListedTrigger):
+class PlannedVersion(BaseModel):
+    """A version that is to take over."""
+
+    version: int
+    effective_from: int
+
+
+class ListedTrigger(_Version):
+    """A trigger as its latest saved version says, which may have yet to begin."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_SAVED, "in_force": 1, "planned": []}]})
+
+    in_force: int | None = Field(description="The version that counts now; null while the first has yet to begin.")
+    planned: list[PlannedVersion] = Field(description="The versions that are to take over, in that order.")
+
+
+class TriggerVersion(_Version):
     """One version of a trigger as it was saved."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**_SAVED, "in_effect": True}]})
@@ -134,6 +145,8 @@ class ShownTrigger(ListedTrigger):
             "examples": [
                 {
                     **_SAVED,
+                    "in_force": 1,
+                    "planned": [],
                     "warnings": [
                         {
                             "kind": "unknown_name",
@@ -162,8 +175,17 @@ class Filters(Page):
     exclusive_group: Key | None = None
 
 
+#: As `domain.triggers.held_from` has it: one that was saved later replaces all that it reaches.
 _SELECT = """
-    select t.key, t.created_at, v.version, v.effective_from, v.definition
+    select t.key, t.created_at, v.version, v.effective_from, v.definition,
+        (select max(held.version) from trigger_versions held
+            where held.key = t.key and held.effective_from <= :now) as in_force,
+        array(select array[planned.version, (extract(epoch from planned.effective_from) * 1000)::bigint]
+            from trigger_versions planned
+            where planned.key = t.key and planned.effective_from > :now and not exists (
+                select from trigger_versions later where later.key = planned.key
+                    and later.version > planned.version and later.effective_from <= planned.effective_from)
+            order by planned.effective_from) as planned
     from triggers t join lateral (
         select * from trigger_versions v where v.key = t.key order by version desc limit 1
     ) v on true
@@ -177,10 +199,13 @@ _CONDITIONS = {
 
 @router.get("")
 def list_triggers(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answer[Items[ListedTrigger]]:
-    """List the triggers, each as its latest version says."""
+    """List the triggers, each as its latest saved version says, with the one that counts now and those planned.
+
+    `GET /triggers/{key}/versions` has the terms of each.
+    """
     given = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
     conditions = [_CONDITIONS[name] for name in given]
-    return listed(visit.connection, _SELECT, filters, _listed, conditions=conditions, **given)
+    return listed(visit.connection, _SELECT, filters, _listed, conditions=conditions, now=visit.now, **given)
 
 
 @router.post("")
@@ -194,11 +219,11 @@ def create(visit: ThisVisit, body: NewTrigger) -> Answer[ShownTrigger]:
 
 @router.get("/{key}")
 def read(visit: ThisVisit, key: Key) -> Answer[ShownTrigger]:
-    """One trigger, as its latest version says."""
-    found = fetch(visit.connection, f"{_SELECT} where t.key = :key", key=key)
-    if not found:
+    """One trigger, as its latest saved version says, with the version that counts now and those that are planned."""
+    row = _row(visit, key)
+    if row is None:
         raise Missing(f"there is no trigger {key}", "key")
-    return answered(_shown(visit, trigger_of(found[0])), "found")
+    return answered(_shown(visit, trigger_of(row)), "found")
 
 
 @router.get("/{key}/versions")
@@ -232,20 +257,28 @@ def change(visit: ThisVisit, key: Key, body: TriggerChange) -> Answer[ShownTrigg
 
 def _shown(visit: Visit, trigger: Trigger) -> ShownTrigger:
     said = warnings_about(visit.connection, visit.program_reader(), trigger, visit.now)
-    created_at = _created_at(visit.connection, trigger.key)
-    return ShownTrigger(**_fields(trigger, created_at), warnings=[_warning(each) for each in said])
+    row = _row(visit, trigger.key)
+    return ShownTrigger(
+        **_fields(trigger, epoch_ms(row.created_at)), **_standing(row), warnings=[_warning(each) for each in said]
+    )
 
 
 def _listed(row: Any) -> ListedTrigger:
-    return ListedTrigger(**_fields(trigger_of(row), epoch_ms(row.created_at)))
+    return ListedTrigger(**_fields(trigger_of(row), epoch_ms(row.created_at)), **_standing(row))
+
+
+def _row(visit: Visit, key: str) -> Any:
+    found = fetch(visit.connection, f"{_SELECT} where t.key = :key", key=key, now=visit.now)
+    return found[0] if found else None
+
+
+def _standing(row: Any) -> dict[str, Any]:
+    planned = [PlannedVersion(version=version, effective_from=since) for version, since in row.planned]
+    return {"in_force": row.in_force, "planned": planned}
 
 
 def _fields(trigger: Trigger, created_at: int) -> dict[str, Any]:
     return {"key": trigger.key, "version": trigger.version, **render_trigger(trigger), "created_at": created_at}
-
-
-def _created_at(connection: Connection, key: str) -> int:
-    return epoch_ms(fetch(connection, "select created_at from triggers where key = :key", key=key)[0].created_at)
 
 
 def _warning(found: TriggerWarning) -> TriggerNotice:

@@ -72,16 +72,19 @@ async def preview(page: ThisPage, request: Request) -> Response:
 
 @router.get("/triggers/{key:path}")
 def read(page: ThisPage, key: Key) -> Response:
-    """Its latest version, in the editor."""
+    """The version that counts now in the editor, what is planned beside it; before the first begins, the latest."""
     return _editor(page, key)
 
 
 @router.post("/triggers/{key:path}")
 def change(page: ThisPage, key: Key) -> Response:
-    """A new version: what the editor says, or the same switched on or off."""
+    """A new version: what the editor says otherwise than the one it was opened with, or the same switched on or off.
+
+    What it says as before is no change: saved from now on, it must not undo or bring forward what is planned.
+    """
     switch = page.form.get("active")
     done = page.attempt(
-        lambda: triggers.change(page, key, _document(page) if switch is None else {"active": switch == "true"})
+        lambda: triggers.change(page, key, _changes(page, key) if switch is None else {"active": switch == "true"})
     )
     if isinstance(done, Mistakes):
         return _editor(page, key, mistakes=done)
@@ -100,11 +103,13 @@ def _editor(
     """The editor with what was typed, else with what is saved."""
     item = triggers.read(page, key).data if key is not None else None
     versions = triggers.list_versions(page, key).data.items if key is not None else []
-    saved = _text({name: getattr(item, name) for name in _FIELDS}) if item is not None else document
+    current = next((each for each in versions if each.in_effect), versions[0] if versions else None)
+    saved = _text(_said(current)) if current is not None else document
     typed = page.form.get("document", saved)
     return page.show(
         "trigger.html",
         item=item,
+        current=current,
         versions=versions,
         document=typed,
         mistakes=mistakes,
@@ -117,6 +122,21 @@ def _editor(
 def _sold(page: PageVisit) -> list[product_book.Entry]:
     found = product_book.list_entries(page, product_book.Filters(limit=LIMIT_MAX)).data.items
     return sorted(found, key=lambda entry: entry.name.casefold())
+
+
+def _changes(page: PageVisit, key: str) -> dict[str, Any]:
+    document, opened = _document(page), page.form.get("version")
+    versions = triggers.list_versions(page, key).data.items
+    before = next((_said(each) for each in versions if str(each.version) == opened), {})
+    return {name: value for name, value in document.items() if name not in before or value != _plain(before[name])}
+
+
+def _said(version: triggers.TriggerVersion) -> dict[str, Any]:
+    return {name: getattr(version, name) for name in _FIELDS}
+
+
+def _plain(value: object) -> object:
+    return value.model_dump() if isinstance(value, triggers.Offer) else value
 
 
 def _document(page: PageVisit) -> dict[str, Any]:
@@ -132,10 +152,7 @@ def _document(page: PageVisit) -> dict[str, Any]:
 
 
 def _text(document: dict[str, Any]) -> str:
-    plain = {
-        name: value.model_dump() if isinstance(value, triggers.Offer) else value for name, value in document.items()
-    }
-    return json.dumps(plain, indent=2, ensure_ascii=False)
+    return json.dumps({name: _plain(value) for name, value in document.items()}, indent=2, ensure_ascii=False)
 
 
 def _start_of(page: PageVisit, name: str) -> int | None:

@@ -89,6 +89,22 @@ def test_every_version_can_be_read(api: Api) -> None:
     assert api.get("/triggers/trg_none/versions", 404)["errors"][0]["field"] == "key"
 
 
+def test_a_trigger_says_what_counts_now_and_what_is_planned(api: Api) -> None:
+    """The item is the latest saved version; which one counts, and when others take over, stands beside it."""
+    key = api.post("/triggers", INBOX)["key"]
+    for percent, days in (("30", 2), ("28", 3), ("25", 1), ("24", 2)):  # the last two replace the first two
+        at = SOME_DAY + days * 86_400_000
+        saved = api.patch(f"/triggers/{key}", {"action": {"type": "percent", "percent": percent}, "effective_from": at})
+    (listed,) = api.get("/triggers")["items"]
+    read = api.get(f"/triggers/{key}")
+    for shown in (saved, listed, read):
+        assert (shown["version"], shown["action"]["percent"], shown["in_force"]) == (5, "24", 1)
+        assert [each["version"] for each in shown["planned"]] == [4, 5]
+    assert [each["effective_from"] - SOME_DAY for each in read["planned"]] == [86_400_000, 2 * 86_400_000]
+    waiting = api.post("/triggers", {**INBOX, "name": "Some day", "effective_from": SOME_DAY})
+    assert (waiting["in_force"], waiting["planned"]) == (None, [{"version": 1, "effective_from": SOME_DAY}])
+
+
 def test_a_change_from_now_on_leaves_planned_terms_to_their_day(api: Api) -> None:
     """A new name does not bring forward what is to count from a day to come, and goes into it as well."""
     key = api.post("/triggers", INBOX)["key"]

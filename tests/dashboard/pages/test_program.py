@@ -141,6 +141,25 @@ def test_a_trigger_is_changed_warned_about_and_switched_off(grace: Browser, told
     assert "Switch it on from now on" in {button for form in sheet.forms for button in form.buttons}
 
 
+def test_what_counts_now_is_edited_and_what_is_planned_stays_planned(grace: Browser, told: Stage) -> None:
+    """The page shows what counts and what is planned; a new name goes into both and brings nothing forward."""
+    sheet = grace.get("/triggers/trg_gigakick_surveys")
+    planned = {"action": {"type": "percent", "percent": "30"}, "effective_from": 4_102_444_800_000}
+    sheet = grace.press(sheet, "Save as the next version", document=json.dumps(planned))
+    assert "version 2 from" in sheet.text
+    assert "counts until then" in grace.get("/triggers").text
+    document = json.loads(sheet.form("Save as the next version").fields["document"])
+    assert document["action"]["percent"] == "10"
+    assert "nothing to change" in grace.press(sheet, "Save as the next version").text
+    renamed = json.dumps({**document, "name": "Surveys, renamed"})
+    grace.press(sheet, "Save as the next version", document=renamed)
+    versions = "select version, definition ->> 'name', definition -> 'action' ->> 'percent' from trigger_versions"
+    assert told.ask(f"{versions} where key = 'trg_gigakick_surveys' and version > 2 order by 1") == [
+        (3, "Surveys, renamed", "10"),
+        (4, "Surveys, renamed", "30"),
+    ]
+
+
 @pytest.mark.parametrize(("since", "problem"), [("2026-13-01", "must be a day"), ("2999-01-01", "later than from")])
 def test_a_preview_of_no_period_is_refused(grace: Browser, told: Stage, since: str, problem: str) -> None:
     """Days that are none, or in the wrong order, are said at their field."""
