@@ -93,13 +93,15 @@ class Drain:
         *,
         stopping: threading.Event | None = None,
         fetch_budget_s: float = FETCH_BUDGET_S,
+        slice_s: float = SLICE_S,
     ) -> None:
-        """Once `stopping` is set, no further batch is begun."""
+        """Once `stopping` is set, no further batch is begun; nor after `slice_s` of one run."""
         self._engine = engine
         self._settings = settings
         self._clock = clock
         self._stopping = stopping or threading.Event()
         self._fetch_budget_s = fetch_budget_s
+        self._slice_s = slice_s
         self._reader = ProgramReader(settings)
         self._completer = Completer(settings)
         #: How far this slice has come in a backlog.
@@ -109,10 +111,10 @@ class Drain:
         #: Monotonic seconds at which the turn at hand began; None between two. The watchdog reads it.
         self.busy_since_s: float | None = None
 
-    def run(self, slice_s: float = SLICE_S) -> DrainReport:
+    def run(self, slice_s: float | None = None) -> DrainReport:
         """Work until nothing is due or the slice is over. Raises only when the database is out of reach."""
         report = DrainReport()
-        until_s = time.monotonic() + slice_s
+        until_s = time.monotonic() + (self._slice_s if slice_s is None else slice_s)
         self._suspicious, self._since = True, None
         with self._engine.connect() as connection:
             while not (self._stopping.is_set() or report.more):
@@ -137,7 +139,7 @@ class Drain:
         self._suspicious = self._suspicious and has_suspects(connection)
         return envelopes
 
-    def sweep(self, slice_s: float = SLICE_S) -> DrainReport:
+    def sweep(self, slice_s: float | None = None) -> DrainReport:
         """Free what dead workers held, then drain: with this alone everything gets done."""
         self.busy_since_s = time.monotonic()
         try:

@@ -53,7 +53,6 @@ def described(dashboard: DashboardProcess) -> Any:
 
 
 @pytest.mark.parametrize("place", OPERATIONS, ids=named)
-@pytest.mark.timeout(240)
 def test_whatever_is_sent_the_contract_is_kept(
     place: tuple[str, str], described: Any, api: Api, member: Api, played: Stage
 ) -> None:

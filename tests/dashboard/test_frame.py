@@ -130,7 +130,7 @@ def test_what_changes_something_is_written_down(api: Api, stage: Stage) -> None:
 
 def test_the_description_needs_nothing_from_elsewhere(dashboard: DashboardProcess) -> None:
     """The page lists every operation, loads nothing, and runs no script."""
-    answer = httpx.get(f"{dashboard.url}/api/docs")
+    answer = httpx.get(f"{dashboard.url}/api/docs", timeout=30)
     assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
     assert "<script" not in answer.text
     assert "http" not in answer.text.replace("https://", "http://").split("<style>")[0]

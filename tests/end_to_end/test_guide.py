@@ -51,7 +51,6 @@ def test_the_guide_names_the_secret_it_signs_with() -> None:
 
 
 @pytest.mark.skipif(not all(shutil.which(name, path=_PATH) for name in _NEEDED), reason=f"needs {_NEEDED}")
-@pytest.mark.timeout(300)
 def test_every_command_of_the_guide_does_what_the_page_says(folder: Path, ports: tuple[int, int]) -> None:
     """No command fails, none is refused, and each output shown is what is printed."""
     blocks = [(kind, text) for kind, text in _BLOCK.findall(guide()) if kind]

@@ -147,15 +147,15 @@ def test_a_hanging_endpoint_holds_up_nobody_else(stage: Stage, target: WebhookTa
         registered(stage, quick)
         for number in range(12):
             pay(stage, number)
-        rounds = threading.Thread(target=posted, args=(stage,), kwargs={"timeout_s": 2.0})
+        rounds = threading.Thread(target=posted, args=(stage,), kwargs={"timeout_s": 5.0})
         began_s = time.monotonic()
         rounds.start()
         while len(quick.received) < 12 and time.monotonic() - began_s < 10:
             time.sleep(0.05)
         assert len(quick.received) == 12
-        assert time.monotonic() - began_s < 1.9
+        assert time.monotonic() - began_s < 4.9
         rounds.join()
-    assert {each["reason"] for each in deliveries(stage, state="pending")} == {"no answer within 2 s"}
+    assert {each["reason"] for each in deliveries(stage, state="pending")} == {"no answer within 5 s"}
 
 
 def test_an_endpoint_that_wants_no_more_is_stopped(stage: Stage, target: WebhookTarget) -> None:

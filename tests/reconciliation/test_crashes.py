@@ -45,7 +45,6 @@ def history(either: Either) -> None:
         account.shows(content)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("crashpoint", ["before_page_commit", "after_page"])
 def test_killed_at_every_step_it_goes_on_where_it_was(
     either: Either, server_url: str, template_database: str, crashpoint: str

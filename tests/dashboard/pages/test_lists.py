@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import httpx
-import pytest
 from sqlalchemy import Engine, event
 
 from dashboard.app import create_app
@@ -118,7 +117,6 @@ async def _statements(stage: Stage, redis_url: str, session: str, paths: list[st
     return found
 
 
-@pytest.mark.timeout(180)
 def test_many_rows_take_no_more_statements_than_few(engine: Engine, server_addresses: Addresses) -> None:
     """Each page makes the same few statements over thirty of everything as over two."""
     stage = Stage(engine)
