@@ -77,6 +77,6 @@ def test_a_preview_ends_when_the_caller_goes_away(api: Api, played: Stage, dashb
     with played.engine.begin() as holder:
         holder.execute(text("lock table transactions in access exclusive mode"))
         with pytest.raises(httpx.ReadTimeout):
-            api.client.post("/triggers/preview", json=MORE, timeout=0.5)
+            api.client.post("/triggers/preview", json=MORE, timeout=2)
     assert eventually(lambda: '"status": 499' in dashboard.log())
     assert amounts(api.post("/triggers/preview", MORE))["Inbox"] == (4950, 6930, 1980)
