@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from domain.case import Program
 from domain.errors import TryLater
@@ -18,7 +18,7 @@ from domain.rules import fields_read
 from infra.erasure.persons import Person
 from infra.ledger.addresses import ADDRESS
 from infra.locks import own_program
-from infra.rows import as_json, fetch
+from infra.rows import as_json, fetch, run
 
 #: The domain of an erased address whose own no rule reads: reserved, so nobody ever gets mail there (RFC 2606).
 ERASED_DOMAIN: Final = "erased.invalid"
@@ -67,8 +67,8 @@ def erase(connection: Connection, person: Person, events: Collection[int], progr
         put_aside=put_aside,
         descriptions=descriptions,
         payments=_erase_payments(connection, person, kept),
-        webhooks=_run(connection, _WEBHOOKS, places=person.places()),
-        answers=_run(connection, _ANSWERS, names=_spoken_names(person)),
+        webhooks=run(connection, _WEBHOOKS, places=person.places()),
+        answers=run(connection, _ANSWERS, names=_spoken_names(person)),
         kept=kept,
     )
 
@@ -84,14 +84,10 @@ def _require_settled(connection: Connection, events: Collection[int]) -> None:
         raise TryLater(f"{first} of this customer is not worked on yet; erase when it is (`attribution events show`)")
 
 
-def _run(connection: Connection, statement: str, **parameters: object) -> int:
-    return connection.execute(text(statement), parameters).rowcount
-
-
 def _erase_bodies(connection: Connection, events: Collection[int]) -> int:
     ids = sorted(events)
-    put_aside = _run(connection, _PUT_ASIDE, ids=ids, reason=PUT_ASIDE_REASON)
-    _run(connection, "update inbox set body = null where id = any(:ids)", ids=ids)
+    put_aside = run(connection, _PUT_ASIDE, ids=ids, reason=PUT_ASIDE_REASON)
+    run(connection, "update inbox set body = null where id = any(:ids)", ids=ids)
     return put_aside
 
 
@@ -110,9 +106,9 @@ def _erase_descriptions(connection: Connection, person: Person, kept: Collection
         "metadata": _after(_CUSTOMER_METADATA, kept),
     }
     places = person.places()
-    _run(connection, _DESCRIBED.format(table="provider_customers"), places=places, **told)
-    _run(connection, _CUSTOMER, customer=person.customer, **told)
-    return _run(connection, _DESCRIBED.format(table="customer_descriptions"), places=places, **told)
+    run(connection, _DESCRIBED.format(table="provider_customers"), places=places, **told)
+    run(connection, _CUSTOMER, customer=person.customer, **told)
+    return run(connection, _DESCRIBED.format(table="customer_descriptions"), places=places, **told)
 
 
 def _pseudonyms(addresses: Iterable[str], *, with_domain: bool) -> list[dict[str, str]]:
@@ -151,7 +147,7 @@ _CUSTOMER = f"""
 
 
 def _erase_payments(connection: Connection, person: Person, kept: Collection[str]) -> int:
-    return _run(connection, _PAYMENTS, places=person.places(), metadata=_after(_PAYMENT_METADATA, kept))
+    return run(connection, _PAYMENTS, places=person.places(), metadata=_after(_PAYMENT_METADATA, kept))
 
 
 _PAYMENTS = f"""

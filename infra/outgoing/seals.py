@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from domain.errors import Rejected
-from infra.rows import as_json, fetch
+from infra.rows import as_json, fetch, run
 
 #: No secret of ours begins like this.
 _SEALED: Final = "sealed:"
@@ -59,14 +59,14 @@ def seal_all(connection: Connection, seal: Seal) -> int:
         connection, "select key, secret from webhook_endpoints where secret is not null order by key for no key update"
     )
     sealed = [{"key": row.key, "secret": seal.close(seal.open(row.secret))} for row in rows]
-    connection.execute(
-        text("""
-            update webhook_endpoints e set secret = w.secret
-            from json_to_recordset(cast(:rows as json)) as w(key text, secret text) where e.key = w.key
-        """),
-        {"rows": as_json(sealed)},
+    return run(
+        connection,
+        """
+        update webhook_endpoints e set secret = w.secret
+        from json_to_recordset(cast(:rows as json)) as w(key text, secret text) where e.key = w.key
+        """,
+        rows=as_json(sealed),
     )
-    return len(sealed)
 
 
 def new_key() -> str:
