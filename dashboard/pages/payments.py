@@ -8,9 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from dashboard.answers import Answer
-from dashboard.api import customers, explanations, product_book, transactions
+from dashboard.api import customers, explanations, transactions
 from dashboard.fields import LongKey
-from dashboard.lists import LIMIT_MAX
+from dashboard.pages.product_book import sold
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, mistakes_of, paged, within
 from dashboard.pages.typed import Days, amount_of, moment_of, number_of
 from domain.errors import Missing, Rejected
@@ -144,12 +144,11 @@ def _said(page: PageVisit, key: str, message: str) -> str:
 def _form(page: PageVisit, typed: Any, mistakes: Mistakes | None = None) -> Response:
     lines = _lines(page)
     count = min(max(_LINES, len(lines) + (_LINES if "more" in typed else 0)), _LINES_MAX)
-    sold = product_book.list_entries(page, product_book.Filters(limit=LIMIT_MAX)).data
     return page.show(
         "new_payment.html",
         typed=typed,
         lines=[*lines, *({} for _ in range(count - len(lines)))],
-        sold=sorted(sold.items, key=lambda entry: entry.name.casefold()),
+        sold=sold(page),
         can_grow=count < _LINES_MAX,
         mistakes=mistakes,
     )

@@ -7,9 +7,16 @@ from starlette.responses import Response
 
 from dashboard.api import product_book
 from dashboard.fields import Key
+from dashboard.lists import LIMIT_MAX
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, lines_of, manager_pages, paged
 
 router = manager_pages()
+
+
+def sold(page: PageVisit) -> list[product_book.Entry]:
+    """What forms offer to choose from, by name."""
+    found = product_book.list_entries(page, product_book.Filters(limit=LIMIT_MAX)).data.items
+    return sorted(found, key=lambda entry: entry.name.casefold())
 
 
 @router.get("/product-book")

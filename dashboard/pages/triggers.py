@@ -9,9 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from dashboard.answers import SORTED_ERRORS
-from dashboard.api import product_book, trigger_previews, triggers
+from dashboard.api import trigger_previews, triggers
 from dashboard.fields import Key
-from dashboard.lists import LIMIT_MAX
+from dashboard.pages.product_book import sold
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, mistakes_of, paged
 from dashboard.pages.trigger_drafts import drafted
 from dashboard.pages.typed import day_of, day_starts
@@ -41,7 +41,7 @@ def begin(page: ThisPage) -> Response:
 @router.post("/triggers/draft")
 def draft(page: ThisPage) -> Response:
     """The form as a document in the editor, to be read, tried and saved there."""
-    made = page.attempt(lambda: drafted(page.form, _sold(page), page.settings.program_timezone))
+    made = page.attempt(lambda: drafted(page.form, sold(page), page.settings.program_timezone))
     if isinstance(made, Mistakes):
         return _editor(page, None, document=_text(triggers.DOCUMENT_EXAMPLE), mistakes=made)
     return _editor(page, None, document=_text(made), is_drafted=True)
@@ -114,14 +114,9 @@ def _editor(
         document=typed,
         mistakes=mistakes,
         previewed=previewed,
-        sold=_sold(page) if item is None else [],
+        sold=sold(page) if item is None else [],
         is_drafted=is_drafted,
     )
-
-
-def _sold(page: PageVisit) -> list[product_book.Entry]:
-    found = product_book.list_entries(page, product_book.Filters(limit=LIMIT_MAX)).data.items
-    return sorted(found, key=lambda entry: entry.name.casefold())
 
 
 def _changes(page: PageVisit, key: str) -> dict[str, Any]:
