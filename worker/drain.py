@@ -139,7 +139,7 @@ class Drain:
         self._suspicious = self._suspicious and has_suspects(connection)
         return envelopes
 
-    def sweep(self, slice_s: float | None = None) -> DrainReport:
+    def sweep(self) -> DrainReport:
         """Free what dead workers held, then drain: with this alone everything gets done."""
         self.busy_since_s = time.monotonic()
         try:
@@ -149,7 +149,7 @@ class Drain:
             self.busy_since_s = None
         if released_count:
             log.warning("claims.released", count=released_count)
-        return self.run(slice_s)
+        return self.run()
 
     def _turn(self, connection: Connection, report: DrainReport, take: Take) -> int:
         began_s = self.busy_since_s = time.monotonic()

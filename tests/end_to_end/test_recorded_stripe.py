@@ -77,7 +77,7 @@ def told(
                 answers[parameter.id] = (answer.status_code, answer.json())
         engine = make_engine(url, application_name="tests", pool_size=4, statement_timeout_s=60)
         stage = Stage(engine)
-        stage.drainer.sweep(slice_s=30)
+        stage.drainer.sweep()
         yield Told(stage, answers)
         engine.dispose()
 

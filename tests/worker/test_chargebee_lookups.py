@@ -112,7 +112,7 @@ def test_a_hundred_events_are_looked_up_at_once(engine: Engine, fake: FakeStripe
     stage, events = stage_of(engine, fake), payments(120)
     fake.lists["events"] = list(events)
     stage.store(events, delivered_with=SECRET)
-    stage.drainer.sweep(slice_s=30)
+    stage.drainer.sweep()
     assert states(stage) == {"processed": 120}
     assert len(fake.requests) == 2
 
