@@ -75,7 +75,7 @@ def _trial(kill: Kill, point: CrashPoint, seed: int, url: str, redis_url: str) -
             change.play(stage)
         with reachable_folder() as folder:
             answers = kill(stage, business, armed, redis_url, folder)
-            stage.drainer.sweep(_WITHIN_S)
+            stage.drainer.sweep()
             return judge(stage, business, answers, seed=seed, done=[], quiet_s=0.0, quiet_within_s=0.0, output="")
     finally:
         engine.dispose()
