@@ -1,22 +1,27 @@
 """`/webhook_endpoints`: addresses of the company's own systems that are told when commissions and products change."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 import structlog
+from fastapi import Body as RequestBody
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Body, Flag, Key
 from dashboard.lists import Page, listed
-from dashboard.visits import ThisVisit, manager_routes
+from dashboard.visits import ThisVisit, Visit, manager_routes
 from infra.outgoing.endpoints import (
+    ENDPOINTS,
     EVENT_TYPES,
+    OVERLAP_MAX,
     add_endpoint,
     change_endpoint,
     delete_endpoint,
     document,
     find_endpoint,
+    rotate_secret,
 )
 from infra.outgoing.seals import Seal
 from infra.outgoing.targets import URL_LENGTH_MAX
@@ -35,7 +40,9 @@ _SHOWN: dict[str, Any] = {
     **_EXAMPLE,
     "stopped_reason": None,
     "created_at": 1767225600000,
+    "earlier_secret_until": None,
 }
+_SECRET: dict[str, Any] = {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
 
 
 class Endpoint(BaseModel):
@@ -49,14 +56,15 @@ class Endpoint(BaseModel):
     active: bool = Field(description="false: nothing is sent, and nothing new is written down for it.")
     stopped_reason: str | None = Field(description="Why the program itself stopped it: it answered 410 Gone.")
     created_at: int
+    earlier_secret_until: int | None = Field(
+        description="Until when a secret from before the last rotation signs as well."
+    )
 
 
 class RegisteredEndpoint(Endpoint):
-    """An endpoint that was just registered."""
+    """An endpoint that was just registered, or got another secret."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{**_SHOWN, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_SHOWN | _SECRET]})
 
     secret: str = Field(description="Signs every delivery by the Standard Webhooks scheme. Shown this once.")
 
@@ -102,10 +110,27 @@ class NewEndpoint(Body):
     active: Flag = True
 
 
+class Rotation(Body):
+    """How another secret takes over."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_hours": 24}]})
+
+    overlap_hours: StrictInt = Field(
+        default=24,
+        ge=0,
+        le=OVERLAP_MAX // timedelta(hours=1),
+        description="How long the secret it has now signs as well; 0: not at all any more, nor does any before it.",
+    )
+
+
+#: Nothing at all is the usual overlap.
+MaybeRotation = Annotated[Rotation | None, RequestBody()]
+
+
 @router.get("")
 def list_endpoints(visit: ThisVisit, filters: Annotated[Page, Query()]) -> Answer[Items[Endpoint]]:
     """List the endpoints that were not deleted."""
-    return listed(visit.connection, "select * from webhook_endpoints where deleted_at is null", filters, _item)
+    return listed(visit.connection, ENDPOINTS, filters, _item)
 
 
 @router.post("")
@@ -114,11 +139,8 @@ def register(visit: ThisVisit, body: NewEndpoint) -> Answer[RegisteredEndpoint]:
     seal = Seal(visit.settings.sealing_keys)
     allowed = visit.settings.webhook_targets_allowed
     made = add_endpoint(visit.connection, **body.model_dump(), allowed=allowed, seal=seal)
-    if not seal.is_there:
-        _log.warning("endpoint_secret.unsealed", endpoint=made["key"], reason="SEALING_KEYS is not set")
-    visit.answer_is_secret = True
     visit.audit("webhook_endpoint.created", made["key"])
-    return answered(RegisteredEndpoint(**made), "registered; keep the secret, it is not shown again")
+    return answered(_with_secret(visit, made, seal), "registered; keep the secret, it is not shown again")
 
 
 @router.get("/{key}")
@@ -139,10 +161,31 @@ def change(visit: ThisVisit, key: Key, body: EndpointChange) -> Answer[Endpoint]
 
 @router.delete("/{key}")
 def delete(visit: ThisVisit, key: Key) -> Answer[DeletedEndpoint]:
-    """Forget an endpoint and its secret. What waits for it is dead; its past deliveries stay in their list."""
+    """Forget an endpoint and its secrets. What waits for it is dead; its past deliveries stay in their list."""
     delete_endpoint(visit.connection, key)
     visit.audit("webhook_endpoint.deleted", key)
     return answered(DeletedEndpoint(key=key, deleted=True), "deleted")
+
+
+@router.post("/{key}/rotate_secret")
+def rotate(visit: ThisVisit, key: Key, body: MaybeRotation = None) -> Answer[RegisteredEndpoint]:
+    """Give an endpoint another secret; `secret` is not shown again.
+
+    Until the overlap ends every delivery has a signature by the secret it had as well: whoever verifies with either
+    finds its own. Give the receiving system the new one meanwhile.
+    """
+    seal = Seal(visit.settings.sealing_keys)
+    overlap = timedelta(hours=(body or Rotation()).overlap_hours)
+    made = rotate_secret(visit.connection, key, overlap=overlap, seal=seal)
+    visit.audit("webhook_endpoint.secret_rotated", key, earlier_secret_until=made["earlier_secret_until"])
+    return answered(_with_secret(visit, made, seal), "rotated; keep the secret, it is not shown again")
+
+
+def _with_secret(visit: Visit, made: dict[str, Any], seal: Seal) -> RegisteredEndpoint:
+    if not seal.is_there:
+        _log.warning("endpoint_secret.unsealed", endpoint=made["key"], reason="SEALING_KEYS is not set")
+    visit.answer_is_secret = True
+    return RegisteredEndpoint(**made)
 
 
 def _item(row: Any) -> Endpoint:

@@ -9,6 +9,7 @@ from dashboard.api import webhook_deliveries, webhook_endpoints
 from dashboard.fields import Key
 from dashboard.lists import LIMIT_MAX, Page
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, paged
+from dashboard.pages.typed import number_of
 from infra.outgoing.deliveries import DeliveryState
 from infra.outgoing.endpoints import EVENT_TYPES
 
@@ -16,6 +17,8 @@ router = manager_pages()
 
 #: Of an endpoint, on its own page; their list shows all.
 _NEWEST = 10
+#: For how many hours an earlier secret may go on signing, as a form offers it.
+_OVERLAPS = {"24": "for a day", "72": "for three days", "168": "for a week", "0": "not at all: it got into wrong hands"}
 
 
 @router.get("/webhook-endpoints")
@@ -50,6 +53,14 @@ def change(page: ThisPage, key: Key) -> Response:
         return _show(page, key, mistakes=done)
     said = {None: "Saved.", "true": "It is told again; what waited for it is on its way."}
     return page.done(page.address(), said.get(switch, "It is told nothing until somebody resumes it."))
+
+
+@router.post("/webhook-endpoints/{key}/secrets")
+def rotate(page: ThisPage, key: Key) -> Response:
+    """Give it another secret, which is on this page and on no other."""
+    given = {"overlap_hours": number_of(page.form.get("overlap_hours", ""))}
+    made = page.attempt(lambda: webhook_endpoints.rotate(page, key, page.body(webhook_endpoints.Rotation, given)).data)
+    return _show(page, key, mistakes=made) if isinstance(made, Mistakes) else _show(page, key, secret=made.secret)
 
 
 @router.post("/webhook-endpoints/{key}/deleted")
@@ -104,7 +115,8 @@ def _show(page: PageVisit, key: str, *, secret: str | None = None, mistakes: Mis
         secret=secret,
         told=webhook_deliveries.list_deliveries(page, told).data,
         mistakes=mistakes,
-        chosen=_chosen(page) if mistakes else item.event_types,
+        chosen=_chosen(page) if mistakes and "overlap_hours" not in page.form else item.event_types,
+        overlaps=_OVERLAPS,
         **_choices(),
     )
 

@@ -56,8 +56,8 @@ class Claimed:
     attempts: int
     created_at: datetime
     url: str
-    #: As it is stored.
-    secret: str = field(repr=False)
+    #: As they are stored, the newest first. All sign.
+    secrets: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,16 @@ def claim(connection: Connection, busy: Collection[str] = ()) -> list[Claimed]:
         update webhook_deliveries d set attempts = attempts + 1, next_attempt_at = now() + :lease
         from due, webhook_endpoints e where d.id = due.id and e.key = d.endpoint_key
         returning d.id, d.key, d.endpoint_key, d.event_type, d.subject, d.payload, d.attempts, d.created_at, e.url,
-            e.secret
+            array[e.secret] || array(
+                select secret from webhook_earlier_secrets s where s.endpoint_key = e.key and signs_until > now()
+                order by s.id desc) as secrets
         """,
         each=EACH_MAX,
         busy=sorted(busy),
         lease=LEASE,
     )
-    claimed = (Claimed(**{**row._mapping, "subject": tuple(row.subject)}) for row in rows)
+    lists = ("subject", "secrets")
+    claimed = (Claimed(**{**row._mapping, **{name: tuple(getattr(row, name)) for name in lists}}) for row in rows)
     return sorted(claimed, key=lambda delivery: delivery.id)
 
 

@@ -27,7 +27,7 @@ from infra.outgoing.deliveries import (
     mark,
     save_payloads,
 )
-from infra.outgoing.endpoints import stop_endpoint
+from infra.outgoing.endpoints import forget_earlier_secrets, stop_endpoint
 from infra.outgoing.payloads import payloads_of
 from infra.outgoing.seals import Seal, SealBroken
 from infra.outgoing.sending import GONE, TIMEOUT_S, Sender
@@ -119,6 +119,7 @@ class Messenger:
             claimed = claim(connection, busy)
             if not busy:
                 bury_undeliverable(connection)
+                forget_earlier_secrets(connection)
         groups: dict[str, list[Claimed]] = {}
         for delivery in self._written(claimed):
             groups.setdefault(delivery.endpoint_key, []).append(delivery)
@@ -149,7 +150,7 @@ class Messenger:
     async def _send(self, sender: Sender, delivery: Claimed) -> DeliveryMark:
         now = self._clock()
         try:
-            sent = await sender.send(replace(delivery, secret=self._seal.open(delivery.secret)), now)
+            sent = await sender.send(replace(delivery, secrets=tuple(map(self._seal.open, delivery.secrets))), now)
         except SealBroken as error:
             return failed(delivery, str(error), now)
         except Exception as error:

@@ -15,6 +15,8 @@ from infra.rows import as_json, fetch, run
 
 #: No secret of ours begins like this.
 _SEALED: Final = "sealed:"
+#: Where secrets lie, and by what their rows are known; endpoints first, whose rows are locked before the others'.
+_SECRETS: Final = (("webhook_endpoints", "key"), ("webhook_earlier_secrets", "id"))
 
 
 class SealBroken(Rejected):
@@ -55,15 +57,20 @@ class Seal:
 
 def seal_all(connection: Connection, seal: Seal) -> int:
     """Seal every secret anew, with the first key; how many. Raises SealBroken, and nothing is changed."""
+    return sum(_seal_column(connection, seal, table, key) for table, key in _SECRETS)
+
+
+def _seal_column(connection: Connection, seal: Seal, table: str, key: str) -> int:
     rows = fetch(
-        connection, "select key, secret from webhook_endpoints where secret is not null order by key for no key update"
+        connection,
+        f"select {key} as key, secret from {table} where secret is not null order by {key} for no key update",
     )
     sealed = [{"key": row.key, "secret": seal.close(seal.open(row.secret))} for row in rows]
     return run(
         connection,
-        """
-        update webhook_endpoints e set secret = w.secret
-        from json_to_recordset(cast(:rows as json)) as w(key text, secret text) where e.key = w.key
+        f"""
+        update {table} t set secret = w.secret
+        from json_to_recordset(cast(:rows as json)) as w(key text, secret text) where cast(t.{key} as text) = w.key
         """,
         rows=as_json(sealed),
     )

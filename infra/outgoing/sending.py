@@ -98,15 +98,19 @@ class Sender:
 
 
 def signed_headers(delivery: Claimed, now: datetime) -> dict[str, str]:
-    """What a receiver needs to verify and to recognise a delivery; `now` is in UTC."""
+    """What a receiver needs to verify and to recognise a delivery; `now` is in UTC.
+
+    A signature for each secret, between spaces: the scheme has a receiver try them all.
+    """
     assert delivery.payload is not None
+    signatures = [Webhook(secret).sign(delivery.key, now, delivery.payload) for secret in delivery.secrets]
     return {
         "content-type": "application/json",
         "accept-encoding": "identity",
         "user-agent": "product-attribution-webhooks",
         "webhook-id": delivery.key,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(delivery.secret).sign(delivery.key, now, delivery.payload),
+        "webhook-signature": " ".join(signatures),
     }
 
 

@@ -6,7 +6,7 @@ from infra.tables.columns import metadata
 from infra.tables.commissions import commission_entries, commissions
 from infra.tables.customers import claims, customer_descriptions, customers, provider_customers
 from infra.tables.inbox import inbox
-from infra.tables.outgoing import webhook_deliveries, webhook_endpoints
+from infra.tables.outgoing import webhook_deliveries, webhook_earlier_secrets, webhook_endpoints
 from infra.tables.payments import payment_links, reversals, standings, transaction_lines, transactions
 from infra.tables.program import (
     partner_members,
@@ -64,5 +64,6 @@ __all__ = (
     "triggers",
     "watermarks",
     "webhook_deliveries",
+    "webhook_earlier_secrets",
     "webhook_endpoints",
 )

@@ -35,6 +35,17 @@ webhook_endpoints = Table(
     CheckConstraint("deleted_at is null or not active", name="deleted_is_not_active"),
 )
 
+#: What signed before the endpoint's present secret, and still does for a while; then the row is erased.
+webhook_earlier_secrets = Table(
+    "webhook_earlier_secrets",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("endpoint_key", Text, ForeignKey("webhook_endpoints.key"), nullable=False),
+    #: As it was stored there.
+    Column("secret", Text, nullable=False),
+    at("signs_until"),
+)
+
 #: The outbox. A database trigger writes a row for every endpoint that asked for a change, in the change's own
 #: transaction; see the migration that creates it.
 webhook_deliveries = Table(

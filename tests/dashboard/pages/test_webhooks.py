@@ -77,6 +77,27 @@ def test_an_endpoint_is_changed_paused_resumed_and_deleted(grace: Browser, api: 
     grace.get(form.action, 404)
 
 
+def test_another_secret_is_made_and_shown_once(grace: Browser, stage: Stage) -> None:
+    """It is on the page that follows, with until when the old one signs; what a form may not say is refused."""
+    sheet = _register(grace)
+    address = sheet.form("Save").action
+    follows = grace.press(sheet, "Make another secret", overlap_hours="168")
+    (secret,) = re.findall(r"whsec_[\w+/=]+", follows.html)
+    assert secret not in sheet.html
+    assert "Earlier secret signs until" in follows.text
+    assert secret not in grace.get(address).html
+    ((stored, for_a_week),) = stage.ask(
+        "select e.secret, s.signs_until - now() between interval '167 hours' and interval '168 hours'"
+        " from webhook_endpoints e join webhook_earlier_secrets s on s.endpoint_key = e.key"
+    )
+    assert (Seal([SEALING_KEY]).open(stored), for_a_week) == (secret, True)
+    refused = grace.press(follows, "Make another secret", 400, overlap_hours="for ever")
+    assert "overlap_hours" in refused.text
+    gone = grace.press(follows, "Make another secret", overlap_hours="0")
+    assert "Earlier secret signs until" not in gone.text
+    assert stage.ask("select secret from webhook_earlier_secrets") == []
+
+
 def test_a_delivery_that_did_not_arrive_is_found_and_sent_again(grace: Browser, program: Stage) -> None:
     """An endpoint that asked for no more stands as stopped; resumed, its dead letter is sent again as it was."""
     with webhook_target() as target:
