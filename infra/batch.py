@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from domain import ids
 from domain.case import Program
 from domain.decide import Affected, Booking
-from domain.errors import CannotProcess, TryLater
+from domain.errors import CannotProcess
 from domain.facts import (
     COMPANY,
     BillingEvent,
@@ -26,8 +26,10 @@ from domain.facts import (
     InvoicePaid,
     InvoicePayment,
     PriceDescribed,
+    ProductClaimed,
     ProductDescribed,
     Reversal,
+    SubscriptionSeen,
 )
 from domain.known import Changes, Known, ProviderCustomerKey
 from infra import crashpoint
@@ -36,6 +38,7 @@ from infra.clock import Clock
 from infra.inbox import Envelope, InboxState, Mark, give_back, mark
 from infra.ledger.addresses import address_locks
 from infra.ledger.deciding import judge_again, judge_partner, settle
+from infra.ledger.held import Held, lock_name
 from infra.ledger.postgres import PostgresLedger
 from infra.locks import lock_customers, own_program, share_program
 from infra.outcomes import marks_of
@@ -53,8 +56,6 @@ from infra.waking import wake_waiting
 
 #: How soon an envelope is due again whose customer another worker was busy with.
 BUSY_DELAY = timedelta(milliseconds=50)
-#: How often a batch looks again whom it concerns, when that turns out to be more than it has locked.
-LOCK_ROUNDS_MAX = 3
 #: Transactions judged again in one go because the program changed; the rest follow as inbox rows of their own.
 PORTION = 500
 
@@ -99,7 +100,8 @@ def process(connection: Connection, batch: Sequence[Translated], reader: Program
     (own_program if described else share_program)(connection)
     program = reader.read(connection)
     locked = _lock(connection, batch)
-    known, changes, bookings = _settle(connection, locked, program)
+    events = [event for translated in locked.mine for event in translated.events]
+    known, changes, bookings = settle(PostgresLedger(connection, program), events, program, _Batch(connection, locked))
     crashpoint.reach("after_effect_before_done")
     wake_waiting(connection, known, changes)
     # Last: what was judged here was judged by the program as it was, and whatever is another now is asked for again.
@@ -110,22 +112,6 @@ def process(connection: Connection, batch: Sequence[Translated], reader: Program
     if locked.busy:
         give_back(connection, locked.busy, BUSY_DELAY)
     return result
-
-
-def _settle(connection: Connection, locked: "_Locked", program: Program) -> tuple[Known, Changes, list[Booking]]:
-    """Settle what is locked. Whoever else turns out to be concerned is locked as well, and everything read again:
-    a customer may have been linked meanwhile, or what is recorded of a refund leads to a payment that it does not name.
-    """
-    ledger = PostgresLedger(connection, program)
-    events = [event for translated in locked.mine for event in translated.events]
-    for _ in range(LOCK_ROUNDS_MAX):
-        try:
-            return settle(ledger, events, program, check=lambda found: _check_locked(connection, found, locked))
-        except _Unlocked as error:
-            if not error.names <= lock_customers(connection, error.names):
-                raise
-            locked.names.update(error.names)
-    raise TryLater("more and more customers turn out to be concerned")
 
 
 def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, clock: Clock) -> BatchResult:
@@ -150,7 +136,7 @@ def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, c
             give_back(connection, [envelope], BUSY_DELAY)
             return BatchResult(busy=[envelope])
         affected = Affected(dict.fromkeys((row.key for row in touched), envelope.cause))
-        bookings = judge_again(ledger, affected, program)
+        bookings = judge_again(ledger, affected, program, Held(connection))
         after = touched[-1].key if len(touched) == PORTION or len(touched) < len(asked) else None
     if after is not None:
         request_rejudge(connection, msgspec.structs.replace(work, after=after), envelope.event_key, clock())
@@ -223,7 +209,7 @@ def _names(events: Iterable[BillingEvent], linked: Mapping[ProviderCustomerKey, 
     for event in events:
         place = (event.provider, event.provider_customer_key or "")
         names.add(lock_name(*place))
-        names |= _money_names(event)
+        names |= _money_names(event) | _subscription_names(event)
         if place in linked:
             names.add(linked[place])
         names |= {ids.customer_key(key) for key in _company_keys(event) if key is not None}
@@ -244,9 +230,16 @@ def _money_names(event: BillingEvent) -> set[str]:
     return names | ({f"{event.provider}:invoice:{event.invoice_key}"} if event.invoice_key is not None else set())
 
 
-def lock_name(provider: str, provider_customer_key: str | None) -> str:
-    """What is locked for a customer nobody may have linked; a linked one is locked by our own key as well."""
-    return ids.provider_customer_subject(provider, provider_customer_key or "")
+def _subscription_names(event: BillingEvent) -> set[str]:
+    """Nor a charge and what credits it, a product and what was paid for it: they may be told of two customers."""
+    match event:
+        case InvoicePaid():
+            keys = {line.subscription_key for line in event.lines}
+        case SubscriptionSeen() | ProductClaimed():
+            keys = {event.subscription_key}
+        case _:
+            keys = set()
+    return {ids.subscription_subject(event.provider, key) for key in keys if key is not None}
 
 
 #: Whose payment a refund, a dispute or a link leads to, and under which name of ours they are locked.
@@ -297,24 +290,35 @@ def _linked(connection: Connection, places: Iterable[ProviderCustomerKey]) -> di
     return {(row.provider, row.provider_customer_key): row.customer for row in rows}
 
 
-class _Unlocked(TryLater):
-    """Customers are concerned that nobody has locked for this batch; raised before anything is written."""
+class _Batch(Held):
+    """What is locked for a batch. Whoever else turns out to be concerned is locked as well: a customer may have been
+    linked meanwhile, or what is recorded of a refund leads to a payment that it does not name.
+    """
 
-    def __init__(self, names: set[str]) -> None:
-        super().__init__("another worker is busy with a customer whose payment this concerns")
-        self.names = names
+    def __init__(self, connection: Connection, locked: _Locked) -> None:
+        super().__init__(connection, locked.names)
+        self._events = [event for translated in locked.mine for event in translated.events]
 
+    def for_recording(self, known: Known) -> bool:
+        """Everybody whose facts this batch can change, under every name, and the subscriptions of retold payments."""
+        people = {p: person.customer for p, person in known.provider_customers.items()}
+        named = {(e.provider, e.provider_customer_key or "") for e in self._events}
+        sharing = (known.descriptions or {}).keys()
+        owners = {(paid.provider, paid.provider_customer_key or "") for paid in known.transactions.values()}
+        people |= _linked(self.connection, owners - people.keys())
+        needed = {lock_name(*place) for place in owners | sharing}
+        needed |= {key for place in named | owners | sharing if (key := people.get(place)) is not None}
+        if known.descriptions is not None:
+            needed |= address_locks(self._events, known.descriptions)
+        return self.take(needed | self._subscriptions_before(known))
 
-def _check_locked(connection: Connection, known: Known, locked: _Locked) -> None:
-    """Raise unless everybody whose facts this batch can change is locked under every name."""
-    people = {p: person.customer for p, person in known.provider_customers.items()}
-    named = {(e.provider, e.provider_customer_key or "") for t in locked.mine for e in t.events}
-    sharing = (known.descriptions or {}).keys()
-    owners = {(paid.provider, paid.provider_customer_key or "") for paid in known.transactions.values()}
-    people |= _linked(connection, owners - people.keys())
-    needed = {lock_name(*place) for place in owners | sharing}
-    needed |= {key for place in named | owners | sharing if (key := people.get(place)) is not None}
-    if known.descriptions is not None:
-        needed |= address_locks((e for t in locked.mine for e in t.events), known.descriptions)
-    if missing := needed - locked.names:
-        raise _Unlocked(missing)
+    def _subscriptions_before(self, known: Known) -> set[str]:
+        told = [e for e in self._events if isinstance(e, InvoicePaid)]
+        recorded = [known.transactions.get(ids.transaction_key(e.provider, e.invoice_key)) for e in told]
+        return {
+            ids.subscription_subject(paid.provider, line.subscription_key)
+            for paid in recorded
+            if paid is not None
+            for line in paid.lines
+            if line.subscription_key is not None
+        }

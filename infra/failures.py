@@ -15,8 +15,9 @@ from infra.retries import is_transient, next_attempt, sqlstate_of
 
 log = structlog.get_logger()
 
-#: A statement's or a lock's own time limit, and a key that another transaction wrote first: another try may be luckier.
-_MAY_PASS = ("57014", "55P03", "23505")
+#: A statement's or a lock's own time limit, a key that another transaction wrote first, and no room for a lock while
+#: others hold so many: another try may be luckier.
+_MAY_PASS = ("57014", "55P03", "23505", "53200")
 _REASON_LENGTH_MAX = 500
 _FINGERPRINT_LENGTH_MAX = 200
 #: What differs between two events with one fault: provider ids and numbers.

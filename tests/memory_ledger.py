@@ -190,7 +190,7 @@ class MemoryLedger:
         for key in transactions:
             mine = self._of_same_customer(self.transactions[key])
             found |= {other.key for other in mine if moment_of(other) > moment_of(self.transactions[key])}
-        return sorted(found)
+        return sorted(with_credits(self.transactions, {key: {""} for key in found}, Touched()))
 
     def _customer_of(self, paid: Transaction) -> str | None:
         person = self.people.get((paid.provider, paid.provider_customer_key or ""))

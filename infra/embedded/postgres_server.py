@@ -40,6 +40,8 @@ _SETTINGS = {
     "unix_socket_permissions": "0700",
     "port": str(_PORT),
     "max_connections": "100",
+    # A batch of 400 events locks up to 2,500 names: their customers, subscriptions, invoices and payments.
+    "max_locks_per_transaction": "256",
     "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
     "work_mem": "8MB",

@@ -185,18 +185,29 @@ def _neighbours(connection: Connection, keys: Sequence[str]) -> tuple[dict[str, 
 
 
 def later_transactions(connection: Connection, keys: Collection[str]) -> list[str]:
-    """The keys of every transaction that the same customer paid after one of these."""
+    """The keys of every transaction that the same customer paid after one of these, and of all credits on those."""
     rows = fetch(
         connection,
         """
-        select distinct t.key from transactions asked
-        join provider_customers mine
-            on mine.provider = asked.provider and mine.provider_customer_key = asked.provider_customer_key
-        join provider_customers other on other.customer = mine.customer
-        join transactions t on t.provider = other.provider and t.provider_customer_key = other.provider_customer_key
-            and t.occurred_at >= asked.occurred_at
-            and (t.occurred_at, t.key collate "C") > (asked.occurred_at, asked.key)
-        where asked.key = any(:keys) order by t.key
+        with later as (
+            select distinct t.key, t.occurred_at from transactions asked
+            join provider_customers mine
+                on mine.provider = asked.provider and mine.provider_customer_key = asked.provider_customer_key
+            join provider_customers other on other.customer = mine.customer
+            join transactions t on t.provider = other.provider and t.provider_customer_key = other.provider_customer_key
+                and t.occurred_at >= asked.occurred_at
+                and (t.occurred_at, t.key collate "C") > (asked.occurred_at, asked.key)
+            where asked.key = any(:keys)
+        ), charged as (
+            select l.provider, l.subscription_key, min(l.occurred_at) as since
+            from later join transaction_lines l on l.transaction_key = later.key
+            where l.subscription_key is not null group by 1, 2
+        )
+        select key from later
+        union
+        select c.transaction_key from charged join transaction_lines c using (provider, subscription_key)
+        where c.occurred_at >= charged.since and c.gross_minor < c.discount_minor
+        order by key
         """,
         keys=list(keys),
     )

@@ -1,16 +1,14 @@
 """Write what recording changed, and find the transactions it can affect."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from domain import ids
 from domain.catalogue import Entry
 from domain.decide import Affected
-from domain.errors import TryLater
-from domain.known import Changes, ProviderCustomerKey, SubscriptionKey, Touched
+from domain.known import Changes, SubscriptionKey, Touched
 from domain.products import ProductVersion
 from infra import tables
 from infra.ledger.shapes import (
@@ -22,7 +20,6 @@ from infra.ledger.shapes import (
     transaction_row,
     version_row,
 )
-from infra.locks import lock_customers
 from infra.rows import as_json, fetch, insert_rows, run
 
 
@@ -204,14 +201,14 @@ with customers as (
         join transaction_lines l on l.transaction_key = directly.key where l.subscription_key is not null
     ) earlier group by provider, key
 )
-select key, min(cause) as cause, min(provider) as provider, min(payer) as payer from (
-    select key, cause, null as provider, null as payer from directly
+select key, min(cause) as cause from (
+    select key, cause from directly
     union all
-    select t.key, w.cause, null, null from credited w
+    select t.key, w.cause from credited w
     join transactions t on t.provider = w.provider and t.provider_customer_key = w.key and t.occurred_at >= w.since
     where exists (select from transaction_lines l where l.transaction_key = t.key and l.gross_minor < l.discount_minor)
     union all
-    select t.key, w.cause, t.provider, t.provider_customer_key from charged w
+    select t.key, w.cause from charged w
     join transaction_lines l on l.provider = w.provider and l.subscription_key = w.key and l.occurred_at >= w.since
     join transactions t on t.key = l.transaction_key where l.gross_minor < l.discount_minor
 ) affected group by key order by key
@@ -219,10 +216,7 @@ select key, min(cause) as cause, min(provider) as provider, min(payer) as payer 
 
 
 def affected(connection: Connection, touched: Touched, horizon: timedelta) -> Affected:
-    """What must be judged again, each with its cause; payments on a subscription as far back as `horizon`.
-
-    Raises TryLater while others are being worked on whose credits are among it.
-    """
+    """What must be judged again, each with its cause; payments on a subscription as far back as `horizon`."""
     found = Affected(dict(touched.transactions), {}, dict(touched.moved))
     if touched.customers or touched.subscriptions or touched.credits or touched.credited:
         rows = fetch(
@@ -241,29 +235,9 @@ def affected(connection: Connection, touched: Touched, horizon: timedelta) -> Af
         )
         for row in rows:
             found.transactions.setdefault(row.key, row.cause)
-        payers = {(row.provider, row.payer) for row in rows if row.provider is not None and row.payer is not None}
-        _lock(connection, payers - touched.credits.keys() - touched.customers.keys())
     for place, (_, cause) in (*touched.customers.items(), *touched.followers.items()):
         found.people.setdefault(place, cause)
     return found
-
-
-def _lock(connection: Connection, payers: Collection[ProviderCustomerKey]) -> None:
-    """Lock who paid with credits on what somebody else was charged for. Raises TryLater while somebody has them."""
-    if not payers:
-        return
-    rows = fetch(
-        connection,
-        """
-        select p.customer from json_to_recordset(cast(:places as json)) as w(provider text, key text)
-        join provider_customers p on p.provider = w.provider and p.provider_customer_key = w.key
-        where p.customer is not null
-        """,
-        places=as_json({"provider": provider, "key": key} for provider, key in sorted(payers)),
-    )
-    names = {ids.provider_customer_subject(*place) for place in payers} | {row.customer for row in rows}
-    if names - lock_customers(connection, names):
-        raise TryLater("another worker is busy with a customer whose credits this concerns")
 
 
 def add_owners(connection: Connection, touched: Touched, found: Affected) -> None:

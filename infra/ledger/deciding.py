@@ -3,7 +3,7 @@
 Works on any ledger that keeps the promises of `Ledger`: PostgreSQL's, or one in memory.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -37,7 +37,9 @@ class Ledger(Protocol):
         """All that judging these transactions reads; unknown keys are left out."""
 
     def later(self, transactions: Collection[str]) -> list[str]:
-        """The keys of every transaction that the same customer paid after one of these."""
+        """The keys of every transaction that the same customer paid after one of these, and of the credits on what was
+        paid, whoever is credited.
+        """
 
     def save_standings(self, standings: Mapping[str, tuple[str, Standing] | None]) -> None:
         """Record where a customer (its key) stands after a transaction; None: the transaction is nobody's."""
@@ -54,30 +56,43 @@ class Ledger(Protocol):
         """Append entries to the ledger, and say what each commission now is."""
 
 
-def settle(
-    ledger: Ledger,
-    events: Sequence[BillingEvent],
-    program: Program,
-    *,
-    check: Callable[[Known], None] = lambda known: None,
-) -> tuple[Known, Changes, list[Booking]]:
-    """Record events and book what they change; what was known, what changed, what was booked.
+class Holding:
+    """Nobody else is at work on this ledger; `infra.batch` has one that locks.
 
-    `check` may look at what is known and raise before anything is written.
+    Each is asked whether somebody turns out to be concerned who was not held yet: what was read may be another by now,
+    and is read again. It raises TryLater where that one cannot be had.
     """
+
+    def for_recording(self, known: Known) -> bool:
+        """Before anything is written."""
+        return False
+
+    def for_judging(self, case: CaseFile) -> bool:
+        """Before anything is booked."""
+        return False
+
+
+ALONE = Holding()
+
+
+def settle(
+    ledger: Ledger, events: Sequence[BillingEvent], program: Program, holding: Holding = ALONE
+) -> tuple[Known, Changes, list[Booking]]:
+    """Record events and book what they change; what was known, what changed, what was booked."""
     known = ledger.load_known(events, program.catalogue)
-    check(known)
+    while holding.for_recording(known):
+        known = ledger.load_known(events, program.catalogue)
     changes = record(events, known, program.lookback)
     ledger.apply(changes)
     if changes.entries:
         program = replace(program, catalogue=program.catalogue.with_entries(changes.entries.values()))
     affected = ledger.affected(changes.touched, program.horizon)
-    return known, changes, judge_again(ledger, affected, program)
+    return known, changes, judge_again(ledger, affected, program, holding)
 
 
-def judge_again(ledger: Ledger, affected: Affected, program: Program) -> list[Booking]:
+def judge_again(ledger: Ledger, affected: Affected, program: Program, holding: Holding = ALONE) -> list[Booking]:
     """Judge what is affected and book what each commission lacks or has too much; the entries written."""
-    booked, paying = _payments(ledger, affected.transactions, program)
+    booked, paying = _payments(ledger, affected.transactions, program, holding)
     if program.docket.on_occasions:
         people = {**(paying if program.docket.occasions_count_payments else {}), **affected.people}
         booked += _occasions(ledger, people, affected.customers, program)
@@ -85,7 +100,7 @@ def judge_again(ledger: Ledger, affected: Affected, program: Program) -> list[Bo
 
 
 def _payments(
-    ledger: Ledger, asked: Mapping[str, str], program: Program
+    ledger: Ledger, asked: Mapping[str, str], program: Program, holding: Holding
 ) -> tuple[list[Booking], dict[ProviderCustomerKey, str]]:
     """The entries written, and whose standing changed.
 
@@ -96,6 +111,8 @@ def _payments(
     touched = dict(asked)
     while True:
         case = ledger.load_case(touched)
+        if holding.for_judging(case):
+            continue
         decision = decide(touched, case, program)
         causes = {key: touched[key] for key in decision.stale.values()}
         more = [key for key in ledger.later(causes) if key not in touched] if causes else []

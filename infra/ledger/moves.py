@@ -15,6 +15,7 @@ from domain.errors import Missing, TryLater
 from domain.known import Touched
 from infra.ledger.case_files import commission_of
 from infra.ledger.deciding import judge_again
+from infra.ledger.held import Held
 from infra.ledger.postgres import PostgresLedger
 from infra.locks import lock_customers, share_program
 from infra.program import ProgramReader
@@ -66,9 +67,14 @@ def move_commission(
         raise TryLater("events of this customer are being worked on")
     row = fetch(connection, "select * from commissions where key = :key for update", key=key)[0]
     commission = commission_of(row)
+    if to is CommissionState.DECLINED:
+        held = Held(connection, {lock_name(row)})
+        touched = _credits_on(held, commission, cause)
     _set_states(connection, [(commission, move(commission, to, reason))], reason)
     if to is CommissionState.DECLINED:
-        _judge_credits(connection, reader, commission, cause)
+        program = reader.read(connection)
+        ledger = PostgresLedger(connection, program)
+        judge_again(ledger, ledger.affected(touched, program.horizon), program, held)
     return commission
 
 
@@ -118,16 +124,11 @@ _CHARGED = """
 """
 
 
-def _judge_credits(connection: Connection, reader: ProgramReader, declined: Commission, cause: str) -> None:
-    paid = fetch(connection, _CHARGED, key=declined.claimant.transaction_key)
-    if not paid or paid[0].provider_customer_key is None:
-        return
-    touched = Touched(
-        credits={(paid[0].provider, paid[0].provider_customer_key): (paid[0].occurred_at, cause)},
-        credited={
-            (row.provider, row.subscription_key): (row.occurred_at, cause) for row in paid if row.subscription_key
-        },
-    )
-    program = reader.read(connection)
-    ledger = PostgresLedger(connection, program)
-    judge_again(ledger, ledger.affected(touched, program.horizon), program)
+def _credits_on(held: Held, declined: Commission, cause: str) -> Touched:
+    """The credits on what a commission was earned on; nobody writes down others meanwhile."""
+    rows = fetch(held.connection, _CHARGED, key=declined.claimant.transaction_key)
+    paid = [row for row in rows if row.provider_customer_key is not None]
+    billed = {(row.provider, row.subscription_key): (row.occurred_at, cause) for row in paid if row.subscription_key}
+    held.take({ids.subscription_subject(*place) for place in billed})
+    payers = {(row.provider, row.provider_customer_key): (row.occurred_at, cause) for row in paid}
+    return Touched(credits=payers, credited=billed)

@@ -53,7 +53,7 @@ class PostgresLedger:
         return load_case_file(self._connection, keys, self._horizon, self._needed)
 
     def later(self, transactions: Collection[str]) -> list[str]:
-        """What the same customers paid later."""
+        """What the same customers paid later, and the credits on it."""
         return later_transactions(self._connection, transactions)
 
     def save_standings(self, standings: Mapping[str, tuple[str, Standing] | None]) -> None:

@@ -49,6 +49,15 @@ on 2026-01-25   stripe    in_1 of cus_3 paid 100.00 USD Inbox on sub_1
 expect          5.00 USD to ada by once for Inbox in in_2, pending
 expect          10.00 USD to bob by once for Inbox in in_1, pending
 """,
+    "a payment told late takes the room in a limit of a charge that another customer was credited for": """
+on 2026-01-01   trigger   once: 10 percent of Inbox, once per customer
+on 2026-01-05   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
+on 2026-01-20   stripe    in_2 of cus_3 paid -40.00 USD Inbox on sub_1
+expect          10.00 USD to ada by once for Inbox in in_1, pending
+expect          -4.00 USD to ada by once for Inbox in in_2, pending
+on 2026-01-03   stripe    in_3 of cus_1 paid 50.00 USD Inbox on sub_2
+expect          5.00 USD to ada by once for Inbox in in_3, pending
+""",
 }
 TAKEN_BACK = {
     "what a limit cut off is credited first, as it is refunded first": """

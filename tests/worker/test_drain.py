@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from infra.batch import lock_name
+from infra.ledger.held import lock_name
 from infra.locks import lock_customers
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import item, line

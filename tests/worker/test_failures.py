@@ -73,7 +73,15 @@ def test_what_cannot_pass_is_dead_at_once(error: Exception) -> None:
 
 @pytest.mark.parametrize(
     ("sqlstate", "passes"),
-    [("40001", True), ("40P01", True), ("57014", True), ("55P03", True), ("23505", True), ("22003", False)],
+    [
+        ("40001", True),
+        ("40P01", True),
+        ("57014", True),
+        ("55P03", True),
+        ("23505", True),
+        ("53200", True),
+        ("22003", False),
+    ],
 )
 def test_the_databases_refusals_pass_or_do_not(sqlstate: str, passes: bool) -> None:
     """Deadlocks, time limits and lost races come again; an impossible value never does."""

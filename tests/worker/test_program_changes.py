@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.errors import Rejected
-from infra.batch import PORTION, lock_name
+from infra.batch import PORTION
 from infra.explanations import explain_by_name
+from infra.ledger.held import lock_name
 from infra.locks import lock_customers
 from infra.program import ProgramReader
 from infra.program_changes import (

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Engine, text
 
 from domain.errors import TryLater
 from domain.facts import BillingEvent, InvoicePayment, Reversal, ReversalKind, Source
-from infra.batch import BatchResult, Translated, lock_name, process
+from infra.batch import BatchResult, Translated, process
 from infra.inbox import WAITING_MAX, Envelope, claim, waiting_until
+from infra.ledger.held import lock_name
 from infra.locks import lock_customers
 from infra.program import ProgramReader
 from infra.unit_of_work import unit_of_work
@@ -165,7 +166,7 @@ def test_another_customer_s_credits_are_not_judged_while_another_worker_has_them
     assert {row[1]: row[4] for row in work.stage.commissions()} == {"stripe:in_1": 1000, "stripe:in_2": -400}
     with work.stage.engine.connect() as holder, unit_of_work(holder):
         assert lock_customers(holder, [lock_name("stripe", "cus_2")])
-        with pytest.raises(TryLater, match="whose credits this concerns"):
+        with pytest.raises(TryLater, match="whom this concerns"):
             work.told(refund("evt_r", invoice="in_1", amount_minor=8000))
     work.told(refund("evt_s", invoice="in_1", amount_minor=8000))
     assert {row[1]: row[4] for row in work.stage.commissions()} == {"stripe:in_1": 200, "stripe:in_2": -200}
