@@ -100,6 +100,20 @@ class InboxRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Tallied:
+    """What the tallies say of one kind of row, beside what counting those rows gives, of one moment."""
+
+    #: What is counted: `events` or `commissions`.
+    counted: str
+    state: str
+    #: Of commissions only.
+    currency: str | None
+    #: How many there are, and what they amount to.
+    tallied: tuple[int, int]
+    found: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """What is checked: everything, or a slice that holds whole transactions with all that was earned on them.
 
@@ -110,3 +124,5 @@ class Books:
     entries: tuple[BookedEntry, ...] = ()
     transactions: tuple[BookedTransaction, ...] = ()
     inbox: tuple[InboxRows, ...] = ()
+    #: All kinds of rows that there are or that are tallied; none where nobody counted.
+    tallies: tuple[Tallied, ...] = ()

@@ -274,6 +274,23 @@ def what_waits_or_failed_says_why(books: Books, as_of: datetime) -> Iterator[Com
             yield f"{rows.provider} {rows.state}", f"{rows.no_reason_count} of {rows.count} say no reason"
 
 
+# What is shown at a glance.
+
+
+def tallies_are_what_counting_gives(books: Books, as_of: datetime) -> Iterator[Complaint]:
+    """A failure indicates that rows were loaded or changed while the tallying triggers were asleep, as by a restore.
+
+    Nothing that is paid depends on it; the status and the first page show wrong numbers.
+    """
+    for each in books.tallies:
+        for what, tallied, found in zip(("rows", "in minor units"), each.tallied, each.found, strict=True):
+            if tallied != found:
+                subject = " ".join(filter(None, (each.counted, each.state, each.currency)))
+                yield subject, f"{tallied} {what} are tallied, and counting gives {found}; {_COUNT_ANEW}"
+
+
+_COUNT_ANEW = 'count anew by the SQL under "Backup and restore" in docs/operations.md'
+
 ALL: tuple[Invariant, ...] = (
     a_commission_is_the_sum_of_its_entries,
     balances_run,
@@ -292,6 +309,7 @@ ALL: tuple[Invariant, ...] = (
     nothing_scheduled_is_overdue,
     every_open_row_is_due_and_taken,
     what_waits_or_failed_says_why,
+    tallies_are_what_counting_gives,
 )
 
 

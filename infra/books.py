@@ -14,6 +14,7 @@ from domain.books import BookedCommission, BookedEntry, BookedLine, BookedTransa
 from domain.case import CaseFile
 from domain.judge import charge_of_whole
 from domain.transactions import Transaction
+from infra import tallies
 from infra.ledger.case_files import load_credit_file
 from infra.rows import fetch
 
@@ -21,6 +22,9 @@ from infra.rows import fetch
 PORTION = 500
 #: Inbox rows counted in one portion.
 INBOX_PORTION = 100_000
+#: Bytes of rows that a worker counts at once, to see whether the tallies are right: a few seconds' worth. Where there
+#: are more, a person has it done.
+RECOUNTED_MAX = 2 * 1024**3
 
 
 class Room(StrEnum):
@@ -50,15 +54,17 @@ class Portion:
     events_count: int = 0
 
 
-def read_portion(connection: Connection, place: Place, count: int = PORTION) -> Portion:
-    """The slice after a place."""
+def read_portion(
+    connection: Connection, place: Place, count: int = PORTION, *, recounted_max: int | None = None
+) -> Portion:
+    """The slice after a place. The last has the tallies beside what they count, up to so many bytes of rows."""
     match place.room:
         case Room.PAYMENTS:
             return _payments(connection, place.after, count)
         case Room.OCCASIONS:
             return _occasions(connection, place.after, count)
         case Room.INBOX:
-            return _inbox(connection, int(place.after or 0))
+            return _inbox(connection, int(place.after or 0), recounted_max)
 
 
 def _payments(connection: Connection, after: str, count: int) -> Portion:
@@ -98,7 +104,7 @@ def _occasions(connection: Connection, after: str, count: int) -> Portion:
     )
 
 
-def _inbox(connection: Connection, after: int) -> Portion:
+def _inbox(connection: Connection, after: int, recounted_max: int | None) -> Portion:
     rows = fetch(
         connection,
         """
@@ -111,8 +117,12 @@ def _inbox(connection: Connection, after: int) -> Portion:
         upto=after + INBOX_PORTION,
     )
     further = fetch(connection, "select min(id) as id from inbox where id > :upto", upto=after + INBOX_PORTION)[0].id
+    recount = further is None and (recounted_max is None or tallies.size(connection) <= recounted_max)
     return Portion(
-        Books(inbox=tuple(InboxRows(*row) for row in rows)),
+        Books(
+            inbox=tuple(InboxRows(*row) for row in rows),
+            tallies=tallies.compared(connection) if recount else (),
+        ),
         None if further is None else Place(Room.INBOX, str(further - 1)),
         events_count=sum(row.count for row in rows),
     )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from domain import invariants
 from domain.invariants import Breach, breaches
 from domain.windows import epoch_ms
-from infra.books import PORTION, Place, Portion, Room, read_portion
+from infra.books import PORTION, RECOUNTED_MAX, Place, Portion, Room, read_portion
 from infra.clock import Clock
 from infra.rows import as_json, fetch
 from infra.unit_of_work import unit_of_work
@@ -121,7 +121,7 @@ def take_step(connection: Connection, now: datetime) -> Step | None:
         dict.fromkeys(Breach(*breach) for breach in row.breaches),
         row.more_breaches,
     )
-    portion = read_portion(connection, Place(Room(row.room), row.after))
+    portion = read_portion(connection, Place(Room(row.room), row.after), recounted_max=RECOUNTED_MAX)
     found = checked.add(portion, now)
     _note(connection, row.id, checked, portion.following, now)
     return Step(found, checked if portion.following is None else None)

@@ -1,10 +1,14 @@
-"""What history amounts to, without looking at it: the sums of what the database's triggers wrote beside each change."""
+"""What history amounts to, without looking at it: the sums of what the database's triggers wrote beside each change.
+
+`compared` looks at all of it, to see whether that is what they say.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
+from domain.books import Tallied
 from infra.rows import fetch
 
 _FOLD = """
@@ -33,3 +37,31 @@ def commission_totals(connection: Connection) -> Sequence[Any]:
         order by state, currency
         """,
     )
+
+
+_COMPARED = """
+select counted, state, currency,
+    cast(sum(number) filter (where tallied) as bigint), cast(sum(amount_minor) filter (where tallied) as bigint),
+    cast(sum(number) filter (where not tallied) as bigint), cast(sum(amount_minor) filter (where not tallied) as bigint)
+from (
+    select true as tallied, counted, state, currency, number, amount_minor from tallies
+    union all
+    select false, 'events', state, null, count(*), 0 from inbox where state in ('processed', 'ignored') group by state
+    union all
+    select false, 'commissions', state, currency, count(*), sum(amount_minor) from commissions where amount_minor <> 0
+    group by state, currency
+) sides group by counted, state, currency order by counted, state, currency
+"""
+
+
+def compared(connection: Connection) -> tuple[Tallied, ...]:
+    """Each kind of row as it is tallied and as it is counted now: one statement, so of one moment. Reads all rows."""
+    return tuple(
+        Tallied(counted, state, currency, (number or 0, amount_minor or 0), (found or 0, found_minor or 0))
+        for counted, state, currency, number, amount_minor, found, found_minor in fetch(connection, _COMPARED)
+    )
+
+
+def size(connection: Connection) -> int:
+    """How many bytes `compared` reads."""
+    return int(fetch(connection, "select pg_relation_size('inbox') + pg_relation_size('commissions') as n")[0].n)

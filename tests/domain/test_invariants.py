@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain import ids, invariants
-from domain.books import BookedCommission, BookedEntry, BookedLine, BookedTransaction, Books, InboxRows
+from domain.books import BookedCommission, BookedEntry, BookedLine, BookedTransaction, Books, InboxRows, Tallied
 from domain.invariants import INBOX_GRACE, RELEASE_GRACE, Breach, breaches
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -114,6 +114,10 @@ CREDITS = "credits_never_exceed_their_charge"
 SIGNS = "no_charge_costs_and_no_credit_earns"
 ROWS = "every_open_row_is_due_and_taken"
 REASONS = "what_waits_or_failed_says_why"
+TALLIES = "tallies_are_what_counting_gives"
+TALLIED_NOT = "are tallied, and counting gives"
+TALLIED = Tallied("commissions", "pending", "usd", (2, 900), (2, 900))
+COUNT_ANEW = 'count anew by the SQL under "Backup and restore" in docs/operations.md'
 RUN = "balances_run"
 LINES = "a_line_is_reversed_at_most_once_over"
 
@@ -228,6 +232,8 @@ BROKEN: list[tuple[str, Books, str]] = [
     (REASONS, with_rows(no_reason_count=1), "1 of 3 say no reason"),
     (REASONS, with_rows(state="ignored", not_due_count=3, no_reason_count=2), "2 of 3 say no reason"),
     (REASONS, with_rows(state="dead", not_due_count=3, no_reason_count=3), "3 of 3 say no reason"),
+    (TALLIES, Books(tallies=(TALLIED, replace(TALLIED, tallied=(3, 900)))), f"3 rows {TALLIED_NOT} 2; {COUNT_ANEW}"),
+    (TALLIES, Books(tallies=(replace(TALLIED, found=(2, 1)),)), f"900 in minor units {TALLIED_NOT} 1; {COUNT_ANEW}"),
     (
         "nothing_scheduled_is_overdue",
         books(commission(5, state="scheduled", due_at=NOON - 9 * DAY)),
@@ -254,6 +260,13 @@ def test_two_commissions_of_one_cause_are_found() -> None:
     ]
     checked = invariants.a_cause_has_one_commission(books(RISEN, RISEN), NOON)
     assert list(checked) == [(RISEN.key, "it is there twice")]
+
+
+def test_a_tally_is_named_by_what_it_counts() -> None:
+    """What is counted, its state and, of commissions, its currency; a kind that is wrong twice is said twice."""
+    wrong = (replace(TALLIED, found=(0, 0)), Tallied("events", "ignored", None, (0, 0), (1, 0)))
+    subjects = [subject for subject, _ in invariants.tallies_are_what_counting_gives(Books(tallies=wrong), NOON)]
+    assert subjects == ["commissions pending usd", "commissions pending usd", "events ignored"]
 
 
 def test_a_part_without_a_first_is_a_gap() -> None:

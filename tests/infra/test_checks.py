@@ -1,18 +1,20 @@
 """The invariants over a real database: in portions, with writers about, and with books somebody tampered with."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from domain.invariants import Breach
-from infra import checks
-from infra.books import Place, read_portion
+from infra import checks, tallies
+from infra.books import Place, Room, read_portion
 from infra.checks import CHECK_EVERY, KEPT_FOR, Checked, Step, check_all, consistent, take_step
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import line
 from infra.unit_of_work import unit_of_work
+from tests.conftest import REPOSITORY
 from tests.stage import LONG_AGO, Stage
 
 NOW = datetime(2026, 4, 2, tzinfo=UTC)
@@ -73,6 +75,9 @@ TAMPERED = {
     "update commissions set state = 'scheduled', due_at = '2026-01-01'": "nothing_scheduled_is_overdue",
     "update inbox set state = 'received', next_attempt_at = '2026-01-01'": "every_open_row_is_due_and_taken",
     "update inbox set state = 'dead', reason = null": "what_waits_or_failed_says_why",
+    "update tallies set number = number + 1 where counted = 'events'": "tallies_are_what_counting_gives",
+    "update tallies set amount_minor = amount_minor - 1 where currency = 'usd'": "tallies_are_what_counting_gives",
+    "delete from tallies": "tallies_are_what_counting_gives",
 }
 
 
@@ -84,6 +89,40 @@ def test_books_that_somebody_tampered_with_do_not_hold(stage: Stage, statement: 
     found = _check(stage, portion, now=datetime(2100, 1, 1, tzinfo=UTC)).document()["breaches"]
     assert TAMPERED[statement] in {each["invariant"] for each in found}
     assert all(each["subject"] and each["message"] and each["indicates"].endswith(".") for each in found)
+
+
+def test_what_was_changed_with_the_triggers_asleep_is_named_with_the_remedy(stage: Stage) -> None:
+    """Rows and money that no trigger tallied are said by kind; the SQL of the runbook sets them right."""
+    with stage.engine.begin() as connection:
+        for table in ("commissions", "inbox"):
+            connection.execute(text(f"alter table {table} disable trigger user"))
+        connection.execute(text("delete from inbox where event_type = 'customer.created'"))
+        connection.execute(text("update commissions set state = 'approved' where amount_minor = 500"))
+        for table in ("commissions", "inbox"):
+            connection.execute(text(f"alter table {table} enable trigger user"))
+    found = {each.subject: each.message for each in _check(stage).breaches}
+    assert set(found) == {"events processed", "commissions approved usd", "commissions pending usd"}
+    assert found["events processed"].startswith(
+        "13 rows are tallied, and counting gives 12; count anew by the SQL under"
+    )
+    page = (REPOSITORY / "docs" / "operations.md").read_text()
+    (remedy,) = re.findall(r"## Backup and restore\n.*?```sql\n(.*?)```", page, flags=re.DOTALL)
+    with stage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in filter(str.strip, remedy.split(";")):
+            connection.execute(text(statement))
+    assert list(_check(stage).breaches) == []
+
+
+def test_a_worker_leaves_what_is_too_much_to_count_to_a_person(stage: Stage) -> None:
+    """Beyond so many bytes of rows the tallies are compared by `attribution check` alone."""
+    stage.tamper("delete from tallies")
+    last = Place(Room.INBOX)
+    with stage.engine.connect() as connection:
+        read = tallies.size(connection)
+        assert read > 0
+        assert read_portion(connection, last, recounted_max=read - 1).books.tallies == ()
+        assert read_portion(connection, last, recounted_max=read) == read_portion(connection, last)
+        assert len(read_portion(connection, last).books.tallies) == 2
 
 
 def test_a_portion_is_of_one_moment(stage: Stage) -> None:
