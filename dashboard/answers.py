@@ -165,6 +165,8 @@ def _sentence_of(error: Mapping[str, Any]) -> str:
         return "unknown field; /api/docs lists those there are"
     if kind == "json_invalid":
         return f"is not JSON: {error['ctx']['error']}"
+    if kind in ("model_attributes_type", "dict_type"):
+        return "must be a JSON object"
     if kind == "string_pattern_mismatch" and (shape := SHAPES.get(error["ctx"]["pattern"])) is not None:
         return shape
     message = str(error["msg"]).removeprefix("Value error, ")

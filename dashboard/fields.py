@@ -38,6 +38,8 @@ SHAPES: Mapping[str, str] = {
 
 #: A key, ours or theirs, as it is.
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_storable)]
+#: A key that the caller chooses.
+OwnKey = Annotated[str, StringConstraints(min_length=4, max_length=255), AfterValidator(_storable)]
 #: A key made of two.
 LongKey = Annotated[str, StringConstraints(min_length=1, max_length=600), AfterValidator(_storable)]
 #: A name or another short text, without the white space around it.

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dashboard.fields import Body, Flag, Key, LongText, Milliseconds, moment
 from dashboard.visits import Visit
+from domain.errors import Rejected
 from infra.dry_runs import dry_run
 from infra.inbox import InboxState
 from infra.replays import Changed, Which, ignore, replay
@@ -121,7 +122,7 @@ class Reason(Body):
 
 
 class DeadFilter(Replay):
-    """Which dead letters; without anything, all."""
+    """Which dead letters; without anything, all. What says which may stand in `filter`, too."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -134,7 +135,18 @@ class DeadFilter(Replay):
     type: Key | None = None
     since: Milliseconds | None = Field(default=None, description="Received then or later.")
     until: Milliseconds | None = Field(default=None, description="Received before then.")
+    filter: dict[str, Any] | None = Field(default=None, description="What says which may stand here instead.")
     after: int = Field(default=0, ge=0, le=2**63 - 1, description="The `after` of the last answer, to go on.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_place(cls, body: Any) -> Any:
+        if not isinstance(body, dict) or not isinstance(body.get("filter"), dict):
+            return body
+        rest = {name: value for name, value in body.items() if name != "filter"}
+        if twice := sorted(rest.keys() & body["filter"].keys()):
+            raise Rejected(f"says {', '.join(twice)}, and so does the body beside it; say it once", "filter")
+        return {**rest, **body["filter"]}
 
     def which(self, state: InboxState | None) -> Which:
         """The events meant."""
@@ -154,6 +166,13 @@ def replayed(visit: Visit, which: Which, *, trial: bool, after: int = 0) -> Done
         found = WouldChange(**dry_run(visit.connection, which, visit.settings, visit.now, after=after))
         return Done(count=found.matching, after=found.after, dry_run=True, would_change=found)
     return _done(replay(visit.connection, which, visit.now, _audit(visit), after=after))
+
+
+def said_of(done: Done) -> str:
+    """What a replay came to, for people."""
+    if done.dry_run:
+        return "nothing was changed"
+    return "due again" if done.count else "nothing fits, so nothing was changed"
 
 
 def ignored(visit: Visit, which: Which, reason: str, *, after: int = 0) -> Done:

@@ -141,6 +141,8 @@ def replay(
     rows = _change(connection, which, _REPLAY, begun_at=begun_at, after=after, count=count, due_per_s=DUE_PER_S)
     if rows:
         audit("events.replayed", _subject(which), {**which.described(), "count": len(rows)})
+    elif which.id is not None:
+        raise TryLater(f"a worker has event {which.id} at hand")
     return _changed(rows, count)
 
 
@@ -176,6 +178,8 @@ def ignore(
         audit("events.ignored", _subject(which), {**which.described(), "count": len(rows), "reason": reason})
     elif which.id is not None:
         state = fetch(connection, "select state from inbox where id = :id", id=which.id)[0].state
+        if state in IGNORABLE:
+            raise TryLater(f"a worker has event {which.id} at hand")
         raise Conflict(f"event {which.id} is {state}; what is received, waiting or dead can be ignored", "id")
     return _changed(rows, count)
 

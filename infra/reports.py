@@ -27,12 +27,6 @@ def list_events(
     return events_page(connection, {name: value for name, value in wanted.items() if value is not None}, limit=limit)[0]
 
 
-def event_of(connection: Connection, number: int) -> dict[str, Any] | None:
-    """One envelope."""
-    rows = fetch(connection, f"{_EVENT} where id = :id", id=number)
-    return _event_document(rows[0]) if rows else None
-
-
 def body_of(connection: Connection, number: int) -> bytes:
     """The exact bytes of an envelope. Raises Missing where there is none, or none any more."""
     rows = fetch(connection, "select body_codec, body, body_bytes from inbox where id = :id", id=number)

@@ -62,7 +62,7 @@ _REFUSALS = {
     )
     for status in (400, 401, 404, 405, 408, 413, 415, 503)
 }
-GET_ONLY = _answer(405, b"application/json", _REFUSALS[405].body, ((b"allow", b"GET"),))
+GET_ONLY = _answer(405, b"application/json", _REFUSALS[405].body, ((b"allow", b"GET, HEAD"),))
 
 
 def refusal(status: int) -> Answer:

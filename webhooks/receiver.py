@@ -63,7 +63,7 @@ class Receiver:
         path = scope["path"]
         if path not in ("/healthz", "/readyz", "/metrics"):
             return refusal(404)
-        if scope["method"] != "GET":
+        if scope["method"] not in ("GET", "HEAD"):
             return GET_ONLY
         if path == "/healthz":
             return plain(200, b"ok\n")

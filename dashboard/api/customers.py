@@ -103,6 +103,8 @@ class NewCustomer(CustomerChange):
 class Which(Period):
     """Which customers."""
 
+    customer_key: Key | None = Field(default=None, description="The one with this id of the company's.")
+    key: Key | None = Field(default=None, description="The one with this key of ours.")
     email: Email | None = Field(default=None, description="Those with this address, capitals aside.")
     provider_key: Key | None = Field(default=None, description="The one that a provider calls this.")
     partner_key: Key | None = Field(default=None, description="Those that are, or ever were, this partner's.")
@@ -115,6 +117,8 @@ class Filters(Which, Page):
 
 
 _CONDITIONS = {
+    "customer_key": "customer_key = :customer_key",
+    "key": "key = :key",
     "email": shown.HAS_EMAIL,
     "provider_key": shown.HAS_PROVIDER_KEY,
     "partner_key": shown.EVER_OF_PARTNER,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Key, LongText
 from dashboard.lists import Page, listed
-from dashboard.operations import DeadFilter, Done, ignored, replayed
+from dashboard.operations import DeadFilter, Done, ignored, replayed, said_of
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.errors import Rejected
 from infra.inbox import InboxState
@@ -117,7 +117,7 @@ def ignore(visit: ThisVisit, body: Ignore) -> Answer[Done]:
 
 def _replay(visit: Visit, body: DeadFilter) -> Answer[Done]:
     done = replayed(visit, body.which(InboxState.DEAD), trial=body.dry_run, after=body.after)
-    return answered(done, "nothing was changed" if body.dry_run else "due again")
+    return answered(done, said_of(done))
 
 
 def _ignore(visit: Visit, body: DeadFilter, reason: str) -> Answer[Done]:

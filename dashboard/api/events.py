@@ -8,18 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from dashboard.answers import Answer, Items, answered
 from dashboard.fields import Key
 from dashboard.lists import Page
-from dashboard.operations import DeadFilter, Done, Reason, Replay, ignored, replayed
+from dashboard.operations import DeadFilter, Done, Reason, Replay, ignored, replayed, said_of
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.errors import Missing, Rejected
 from infra.inbox import InboxState
 from infra.replays import Which
-from infra.reports import event_of, events_page
+from infra.reports import event_named, events_page
 
 router = manager_routes("/events", "operating")
 
 ID_MAX = 2**63 - 1
 MaybeReplay = Annotated[Replay | None, Body(examples=[{"dry_run": True}])]
-EventId = Annotated[int, Path(ge=1, le=ID_MAX, description="The event's number here.")]
+EventId = Annotated[Key, Path(description="The event's number here, or the provider's id.")]
 
 
 class Event(BaseModel):
@@ -121,7 +121,7 @@ def list_events(visit: ThisVisit, filters: Annotated[Filters, Query()]) -> Answe
 def replay_filter(visit: ThisVisit, body: ReplayFilter) -> Answer[Done]:
     """Make events due again that fit; what was processed already books nothing again."""
     done = replayed(visit, body.which(body.state), trial=body.dry_run, after=body.after)
-    return answered(done, "nothing was changed" if body.dry_run else "due again")
+    return answered(done, said_of(done))
 
 
 @router.get("/{id}")
@@ -133,21 +133,21 @@ def read(visit: ThisVisit, id: EventId) -> Answer[Event]:  # noqa: A002 - as the
 @router.post("/{id}/replay")
 def replay(visit: ThisVisit, id: EventId, body: MaybeReplay = None) -> Answer[Done]:  # noqa: A002
     """Make an event due again, with today's code; `dry_run` says what that would change."""
-    _read(visit, id)
-    trial = body is not None and body.dry_run
-    return answered(replayed(visit, Which(id=id), trial=trial), "nothing was changed" if trial else "due again")
+    event = _read(visit, id)
+    done = replayed(visit, Which(id=event.id), trial=body is not None and body.dry_run)
+    return answered(done, said_of(done))
 
 
 @router.post("/{id}/ignore")
 def ignore(visit: ThisVisit, id: EventId, body: Reason) -> Answer[Event]:  # noqa: A002
     """Put an event aside that is received, waiting or dead."""
-    _read(visit, id)
-    ignored(visit, Which(id=id), body.reason)
+    event = _read(visit, id)
+    ignored(visit, Which(id=event.id), body.reason)
     return answered(_read(visit, id), "ignored")
 
 
-def _read(visit: Visit, event: int) -> Event:
-    found = event_of(visit.connection, event)
+def _read(visit: Visit, event: str) -> Event:
+    found = event_named(visit.connection, event)
     if found is None:
         raise Missing(f"there is no event {event}", "id")
     return Event(**found)

@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt
 
 from dashboard.answers import Answer, Items, answered
-from dashboard.fields import Amount, Body, Currency, Email, Key, LongKey, Metadata, Milliseconds, moment
+from dashboard.fields import Amount, Body, Currency, Email, Key, LongKey, Metadata, Milliseconds, OwnKey, moment
 from dashboard.lists import Page, Period, Wanted, fetch_page
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain import ids
@@ -94,7 +94,10 @@ class NewLine(Body):
 
     amount: Amount = Field(description="In minor units, not negative.")
     subscription_key: Key | None = Field(
-        default=None, description="Exactly the key of one of the customer's products, or of its subscription."
+        default=None,
+        validation_alias=AliasChoices("subscription_key", "external_subscription_key", "product_key"),
+        description="Exactly the key of one of the customer's products, or of its subscription. As on the line that is "
+        "read, `external_subscription_key` and `product_key` name it, too; one of the three.",
     )
     product_book_key: Key | None = Field(default=None, description="What was sold, where there is no subscription.")
     external_product_key: Key | None = Field(default=None, description="The same by the provider's product id.")
@@ -111,7 +114,7 @@ class NewTransaction(Body):
     customer_key: Key | None = Field(default=None, description="The company's own id, ours, or a provider's.")
     customer_external_key: Key | None = None
     customer_email: Email | None = None
-    key: Annotated[Key, StringConstraints(min_length=4)] | None = Field(
+    key: OwnKey | None = Field(
         default=None, description="Yours: the same key posts the same payment once. Drawn where none is given."
     )
     subscription_key: Key | None = Field(default=None, description="Of a payment without `lines`: what it was for.")

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from dashboard.answers import Answer, answered
 from dashboard.api.triggers import DOCUMENT_EXAMPLE, DOCUMENT_PROPERTIES, TriggerNotice
+from dashboard.fields import QueryMilliseconds
 from dashboard.visits import ThisVisit, Visit, manager_routes
 from domain.errors import Rejected, TryLater
 from domain.problems import Problems, RejectedDocument
@@ -43,6 +44,18 @@ Draft = Annotated[
         }
     ),
 ]
+
+
+class QueriedPeriod(BaseModel):
+    """The period, for whoever puts it beside the address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_: QueryMilliseconds | None = Field(default=None, alias="from")
+    to: QueryMilliseconds | None = None
+
+
+NOTHING_SAID = QueriedPeriod()
 
 
 class Amounts(BaseModel):
@@ -112,17 +125,30 @@ class _Abandoned(Exception):
 
 
 @router.post("/preview")
-async def preview_trigger(visit: ThisVisit, request: Request, body: Draft) -> Answer[ShownPreview]:
+async def preview_trigger(
+    visit: ThisVisit, request: Request, body: Draft, query: Annotated[QueriedPeriod, Query()] = NOTHING_SAID
+) -> Answer[ShownPreview]:
     """Judge recorded history as if the draft had been in force; nothing is saved, and nobody waits for it."""
     abandoned = threading.Event()
     watching = asyncio.create_task(_watch(request, abandoned))
     try:
-        found = await run_in_threadpool(_previewed, visit, body, abandoned)
+        found = await run_in_threadpool(_previewed, visit, _with_period(body, query), abandoned)
     except _Abandoned:
         raise HTTPException(_CLIENT_CLOSED_REQUEST, "the caller went away") from None
     finally:
         watching.cancel()
     return answered(found, "previewed")
+
+
+def _with_period(body: dict[str, Any], query: QueriedPeriod) -> dict[str, Any]:
+    """The body with the period that the query says, where the body says nothing else."""
+    said = query.model_dump(by_alias=True, exclude_none=True)
+    problems = Problems()
+    for name in said:
+        if body.get(name) not in (None, said[name]):
+            problems.add(name, "stands in the query and in the body, and not the same; say it once")
+    problems.raise_any()
+    return {**body, **said}
 
 
 async def _watch(request: Request, abandoned: threading.Event) -> None:

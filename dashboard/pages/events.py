@@ -34,9 +34,12 @@ def read(page: ThisPage, id: EventId) -> Response:  # noqa: A002 - as the path c
 @router.get("/events/{id}/body")
 def read_body(page: ThisPage, id: EventId) -> Response:  # noqa: A002
     """What was received, as text. That somebody looked is written down: it may hold personal details."""
-    shown = body_of(page.connection, id).decode("utf-8", "replace")
-    page.audit("event.body_shown", f"inbox:{id}")
-    return page.show("event_body.html", id=id, body=shown[:_BODY_CHARACTERS_MAX], cut=len(shown) > _BODY_CHARACTERS_MAX)
+    number = events.read(page, id).data.id
+    shown = body_of(page.connection, number).decode("utf-8", "replace")
+    page.audit("event.body_shown", f"inbox:{number}")
+    return page.show(
+        "event_body.html", id=number, body=shown[:_BODY_CHARACTERS_MAX], cut=len(shown) > _BODY_CHARACTERS_MAX
+    )
 
 
 @router.post("/events/{id}/replay")
@@ -59,7 +62,7 @@ def ignore(page: ThisPage, id: EventId) -> Response:  # noqa: A002
     return page.done(f"/events/{id}", "It is ignored.")
 
 
-def _show(page: PageVisit, event: int, *, mistakes: Mistakes | None = None, trial: object = None) -> Response:
+def _show(page: PageVisit, event: str, *, mistakes: Mistakes | None = None, trial: object = None) -> Response:
     item = events.read(page, event).data
     can_be_ignored = item.state in IGNORABLE
     return page.show("event.html", item=item, can_be_ignored=can_be_ignored, mistakes=mistakes, trial=trial)

@@ -51,9 +51,11 @@ def test_a_customer_is_stated_read_listed_and_changed(program: Stage, api: Api) 
         {"provider": "stripe", "key": "cus_1"},
     ]
     assert api.get("/customers/acme/eu") == api.get(f"/customers/{made['key']}") == made
-    for query in ({}, {"email": "ann@acme.EXAMPLE"}, {"provider_key": "cus_1"}, {"partner_key": "ada"}):
+    for query in ({}, {"email": "ann@acme.EXAMPLE"}, {"provider_key": "cus_1"}, {"partner_key": "ada"},
+                  {"customer_key": "acme/eu"}, {"key": made["key"]}):  # fmt: skip
         assert api.call("GET", "/customers", params=query)["data"]["items"] == [made]
     assert api.get("/customers", partner_key="bob")["items"] == []
+    assert api.get("/customers", customer_key="acme")["items"] == []
     changed = api.patch("/customers/acme/eu", {"name": "Acme Europe", "country": None})
     assert changed == {**made, "name": "Acme Europe", "country": None}
     rows = program.ask("select count(*) from inbox where provider = 'api'")

@@ -72,6 +72,17 @@ def test_an_unreadable_body_is_the_callers_mistake(api: Api, content: bytes, kin
     assert set(document) == {"message", "status", "errors"}
 
 
+def test_what_is_wrong_with_a_body_is_said_in_its_own_words(api: Api) -> None:
+    """A body that is no object, and a key that is too short, are refused in words of JSON and not of a library."""
+    headers = {"Content-Type": "application/json"}
+    (mistake,) = api.call("POST", "/product_book", 400, content=b"[]", headers=headers)["errors"]
+    assert mistake == {"field": "body", "message": "must be a JSON object"}
+    refusal = api.post("/transactions", {"key": "abc", "metadata": "x", "lines": [5]}, 400)
+    said = {each["field"]: each["message"] for each in refusal["errors"]}
+    assert said["key"] == "must have at least 4 characters"
+    assert said["metadata"] == said["lines[0]"] == "must be a JSON object"
+
+
 @pytest.mark.parametrize(("content", "fault"), [(b'{"name": "x"', "truncated"), (b'{"name": nope}', "(byte 1")])
 def test_a_body_that_is_no_json_says_where_it_breaks_off(api: Api, content: bytes, fault: str) -> None:
     """The refusal is about the body as a whole and says what is wrong with it."""

@@ -42,11 +42,12 @@ def test_events_are_listed_filtered_and_read(api: Api, played: Stage) -> None:
     assert (done["state"], done["attempts"], done["type"]) == ("processed", 1, "invoice.paid")
     assert done["outcome"]["transactions"] == ["stripe:in_1"]
     assert len(done["outcome"]["commissions"]) == 1
-    assert api.get(f"/events/{done['id']}") == done
+    assert api.get(f"/events/{done['id']}") == api.get("/events/evt_in_1") == done
     assert len(api.get("/events", state="dead")["items"]) == 2
     assert len(api.get("/events", fingerprint=FINGERPRINT, type="invoice.paid")["items"]) == 2
     assert api.get("/events", provider="chargebee")["items"] == []
-    assert api.get("/events/999999", 404)["errors"][0]["field"] == "id"
+    for unknown in ("999999", "evt_nobody", "0", "\u00b2"):
+        assert api.get(f"/events/{unknown}", 404)["errors"][0]["field"] == "id"
 
 
 def test_events_are_paged_both_ways(api: Api, played: Stage) -> None:
@@ -72,13 +73,13 @@ def test_events_are_paged_both_ways(api: Api, played: Stage) -> None:
 
 
 def test_an_event_is_replayed_after_a_look_at_what_it_would_change(api: Api, played: Stage) -> None:
-    """A dry run says it and changes nothing; the replay does it, once; both by the event's number."""
+    """A dry run says it and changes nothing; the replay does it, once; by the event's number or the provider's id."""
     event = _event(api, "evt_in_2")
     tried = api.post(f"/events/{event['id']}/replay", {"dry_run": True})
     assert tried["dry_run"]
     assert tried["would_change"]["totals"] == [{"partner_key": "ada", "currency": "usd", "amount": 990}]
     assert _event(api, "evt_in_2") == event
-    assert api.call("POST", f"/events/{event['id']}/replay")["data"]["count"] == 1
+    assert api.call("POST", "/events/evt_in_2/replay")["data"]["count"] == 1
     assert _event(api, "evt_in_2")["state"] == "received"
     played.drainer.run()
     assert _event(api, "evt_in_2")["state"] == "processed"
@@ -107,7 +108,12 @@ def test_dead_letters_are_grouped_replayed_and_ignored(api: Api, played: Stage) 
     assert api.get("/dead_letters", provider="chargebee")["items"] == []
     tried = api.post("/dead_letters/replay", {"fingerprint": FINGERPRINT, "dry_run": True})
     assert len(tried["would_change"]["commissions"]) == 2
-    assert api.post("/dead_letters/replay", {"fingerprint": "another"})["count"] == 0
+    assert api.post("/dead_letters/replay", {"filter": {"fingerprint": FINGERPRINT}, "dry_run": True}) == tried
+    for wrong in ({"filter": {"colour": "red"}}, {"filter": {"type": "a"}, "type": "b"}, {"filter": ["a"]}):
+        (mistake,) = api.post("/dead_letters/replay", wrong, 400)["errors"]
+        assert mistake["field"] in ("colour", "filter")
+    nothing = api.call("POST", "/dead_letters/replay", json={"fingerprint": "another"})
+    assert (nothing["data"]["count"], nothing["message"]) == (0, "nothing fits, so nothing was changed")
     assert api.post("/dead_letters", {"fingerprint": FINGERPRINT})["count"] == 2
     assert api.get("/dead_letters")["items"] == []
 

@@ -174,6 +174,22 @@ def test_a_product_s_partner_and_name_reach_payments_that_refer_to_it(program: S
     assert ("golden", "order-1", "line:sub_1", "bob", 500, "usd") in program.commissions()
 
 
+def test_a_line_may_be_posted_in_the_words_it_is_shown_in(program: Stage, api: Api) -> None:
+    """`external_subscription_key` and `product_key` of a posted line mean what they mean on the line that is read."""
+    customer(api)
+    for subscription, book in (("lic-1", "prod_inbox"), ("lic-2", "prod_chat")):
+        said = {"product_book_key": book, "external_subscription_key": subscription, "created_at": PAID - 1000}
+        api.post("/products", {**said, "customer_key": "acme"})
+    lines = [{"amount": 100, "external_subscription_key": "lic-1"}, {"amount": 50, "product_key": "lic-2/prod_chat"}]
+    posted = {"amount": 150, "currency": "usd", "customer_key": "acme", "created_at": PAID, "lines": lines}
+    made = api.post("/transactions", {"key": "order-1", **posted})
+    shown = [(line["product_key"], line["amount"]) for line in made["lines"]]
+    assert sorted(shown) == [("lic-1/prod_inbox", 100), ("lic-2/prod_chat", 50)]
+    twice = {"amount": 150, "subscription_key": "lic-1", "external_subscription_key": "lic-2"}
+    refused = api.post("/transactions", {**posted, "lines": [twice]}, status=400)
+    assert [each["field"] for each in refused["errors"]] == ["lines[0].external_subscription_key"]
+
+
 def test_lines_for_one_thing_are_one_line(program: Stage, api: Api) -> None:
     """Two lines of one product are netted; a line that names nothing counts on the whole only, and says why."""
     customer(api)

@@ -37,11 +37,16 @@ def test_a_draft_is_previewed_beside_what_is_booked(api: Api, played: Stage) -> 
 
 
 def test_a_period_is_from_inclusive_to_exclusive(api: Api, played: Stage) -> None:
-    """What was paid at `from` counts, what was paid at `to` does not."""
+    """What was paid at `from` counts, what was paid at `to` does not; the query may say them as well as the body."""
     at_s = played.ask("select extract(epoch from occurred_at)::bigint from transactions")[0][0]
     at = int(at_s) * 1000
     assert api.post("/triggers/preview", {**MORE, "from": at, "to": at + 1})["transactions"] == 1
     assert api.post("/triggers/preview", {**MORE, "from": at - 1, "to": at})["rows"] == []
+    assert api.post(f"/triggers/preview?from={at - 1}&to={at}", MORE)["rows"] == []
+    refusal = api.post("/triggers/preview?to=soon", MORE, 400)
+    assert [each["field"] for each in refusal["errors"]] == ["to"]
+    refusal = api.post(f"/triggers/preview?to={at}", {**MORE, "to": at - 1}, 400)
+    assert [each["field"] for each in refusal["errors"]] == ["to"]
 
 
 @pytest.mark.parametrize(

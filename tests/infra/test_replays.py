@@ -147,6 +147,17 @@ def test_what_a_worker_has_at_hand_is_left_to_it(stage: Stage) -> None:
         _replay(stage, Which(id=999_999))
 
 
+def test_what_a_transaction_holds_is_not_said_to_be_due(stage: Stage) -> None:
+    """A single event whose row somebody is changing at that moment is to be asked for again, not claimed done."""
+    stage.store([_paid("in_3")])
+    ((number,),) = stage.ask("select id from inbox where event_key = 'evt_in_3'")
+    with stage.engine.begin() as worker:
+        worker.execute(text("select from inbox where id = :id for update"), {"id": number})
+        for act in (_replay, _ignore):
+            with pytest.raises(TryLater, match="at hand"):
+                act(stage, Which(id=number))
+
+
 def test_replays_have_a_lane_of_their_own(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few come due each second, a second replay behind the first, so that what arrives meanwhile is soon its turn."""
     monkeypatch.setattr(replays, "DUE_PER_S", 2)
