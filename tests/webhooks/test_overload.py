@@ -43,6 +43,8 @@ class Flood:
     statuses: Counter[int] = field(default_factory=Counter)
     #: Of deliveries that got their 200.
     took_s: list[float] = field(default_factory=list)
+    #: How late this process itself was, at worst: so much of the time above was not the receiver's.
+    lag_s: float = 0.0
 
 
 async def flood(port: int) -> Flood:
@@ -62,7 +64,15 @@ async def flood(port: int) -> Flood:
                     break
                 await asyncio.sleep(0.5)
 
+    async def watch_lag() -> None:
+        while True:
+            began_s = time.monotonic()
+            await asyncio.sleep(0.05)
+            found.lag_s = max(found.lag_s, time.monotonic() - began_s - 0.05)
+
+    watching = asyncio.create_task(watch_lag())
     await asyncio.gather(*(send() for _ in range(_SENDERS)))
+    watching.cancel()
     return found
 
 
@@ -107,7 +117,7 @@ def test_what_is_too_much_is_turned_away_and_comes_again(own_receiver: ReceiverP
         watching.join()
     assert set(found.statuses) == {200, 503}
     assert found.statuses[200] == _DELIVERIES
-    assert statistics.quantiles(found.took_s, n=100)[98] < 5.5
+    assert statistics.quantiles(found.took_s, n=100)[98] < 5.5 + found.lag_s
     assert max(highest_kb) - before_kb < 64 * 1024
     assert own_stored("select count(*), count(distinct event_key) from inbox") == [(_DELIVERIES, _DELIVERIES)]
     assert own_receiver.metric("webhook_in_flight") == 0
@@ -124,10 +134,9 @@ def test_a_deploy_turns_nobody_away(database_url: str, redis_url: str, own_store
                 before, taking[:] = taking[0], [following]
                 before.process.terminate()
                 assert before.process.wait(15) == 0
-                time.sleep(0.3)
+                _wait_for_more(statuses)
     assert set(statuses) <= {200, "ConnectError"}
-    assert statuses[200] > 50
-    assert own_stored("select count(*) from inbox") == [(statuses[200],)]
+    assert own_stored("select count(*) from inbox") == [(statuses.count(200),)]
 
 
 def test_ten_restarts_at_one_port_leave_nobody_without_an_answer(
@@ -143,16 +152,15 @@ def test_ten_restarts_at_one_port_leave_nobody_without_an_answer(
                 taking[0].process.terminate()
                 assert taking[0].process.wait(15) == 0
                 taking[:] = [stack.enter_context(running_at(port, tmp_path, **settings))]
-                time.sleep(0.2)
+                _wait_for_more(statuses)
     assert set(statuses) <= {200, "ConnectError"}
-    assert statuses[200] > 200
-    assert own_stored("select count(*) from inbox") == [(statuses[200],)]
+    assert own_stored("select count(*) from inbox") == [(statuses.count(200),)]
 
 
 @contextmanager
-def delivering(taking: list[ReceiverProcess]) -> Iterator["Counter[object]"]:
-    """Four at once deliver to whichever receiver is in `taking`; gives what became of their deliveries."""
-    statuses: Counter[object] = Counter()
+def delivering(taking: list[ReceiverProcess]) -> Iterator[list[object]]:
+    """Four at once deliver to whichever receiver is in `taking`; gives what becomes of their deliveries."""
+    statuses: list[object] = []
     ended = threading.Event()
     threads = [threading.Thread(target=_deliver_on, args=(n, taking, statuses, ended.is_set)) for n in range(4)]
     for thread in threads:
@@ -165,8 +173,16 @@ def delivering(taking: list[ReceiverProcess]) -> Iterator["Counter[object]"]:
             thread.join()
 
 
+def _wait_for_more(statuses: list[object], count: int = 25) -> None:
+    """Until so many more deliveries have got their 200."""
+    wanted, until_s = statuses.count(200) + count, time.monotonic() + 30
+    while statuses.count(200) < wanted:
+        assert time.monotonic() < until_s, f"only {Counter(statuses)} in half a minute"
+        time.sleep(0.02)
+
+
 def _deliver_on(
-    thread: int, taking: list[ReceiverProcess], statuses: "Counter[object]", has_ended: Callable[[], bool]
+    thread: int, taking: list[ReceiverProcess], statuses: list[object], has_ended: Callable[[], bool]
 ) -> None:
     """To whichever receiver is taking deliveries, as a load balancer does; a refused connect is tried again.
 
@@ -178,7 +194,7 @@ def _deliver_on(
             body = event_body(f"evt_{thread}_{count}")
             address = f"http://127.0.0.1:{taking[0].port}{STRIPE}"
             try:
-                statuses[client.post(address, content=body, headers=signature(body)).status_code] += 1
+                statuses.append(client.post(address, content=body, headers=signature(body)).status_code)
                 count += 1
             except httpx.TransportError as error:
-                statuses[type(error).__name__] += 1
+                statuses.append(type(error).__name__)
