@@ -30,7 +30,7 @@ from domain.known import (
     note_earliest,
 )
 from domain.products import Evidence, ProductVersion, fold, second_of
-from domain.record_customers import add_claim, note_unknown_customers, record_customers
+from domain.record_customers import add_claim, customer_claim, note_unknown_customers, record_customers
 from domain.record_money import cause_of, record_money
 from domain.transactions import Line, Transaction
 
@@ -169,6 +169,17 @@ def _record_sale_claims(
             place = (event.provider, event.subscription_key)
             note_earliest(changes.touched.subscriptions, place, since, claim.cause)
             _touch_references(place, _products_of(event, known), since, claim.cause, changes)
+
+
+def claim_told(event: BillingEvent) -> Claim | None:
+    """What an event says of whose a customer or a sale is; None where it says nothing of it."""
+    match event:
+        case CustomerSeen():
+            return customer_claim(event)
+        case SubscriptionSeen() | ProductClaimed():
+            return sale_claim(event)
+        case _:
+            return None
 
 
 def sale_claim(event: SubscriptionSeen | ProductClaimed) -> Claim | None:

@@ -42,7 +42,8 @@ def record_customers(
             has_other_names = len(names.get(people[place].customer or "", ())) > 1
             if (since := _described_since(person, people[place], event, has_other_names)) is not None:
                 note_earliest(described, place, since, cause_of(event))
-            _claim_customer(event, claims, changes)
+            if (claim := customer_claim(event)) is not None:
+                add_claim(claim, claims, changes)
         if people[place] != person or place not in known.provider_customers:
             changes.provider_customers[place] = people[place]
         for customer in (person.customer, people[place].customer):
@@ -68,12 +69,13 @@ def _told(
     return person
 
 
-def _claim_customer(seen: CustomerSeen, claims: dict[str, list[Claim]], changes: Changes) -> None:
-    if seen.partner_key is not None:
-        subject = ids.provider_customer_subject(seen.provider, seen.provider_customer_key)
-        said_at = seen.source.occurred_at
-        claim = Claim(subject, seen.partner_key, seen.member_key, said_at, cause_of(seen), seen.attributed_at)
-        add_claim(claim, claims, changes)
+def customer_claim(seen: CustomerSeen) -> Claim | None:
+    """What is said of whose a provider's customer is."""
+    if seen.partner_key is None:
+        return None
+    subject = ids.provider_customer_subject(seen.provider, seen.provider_customer_key)
+    said_at = seen.source.occurred_at
+    return Claim(subject, seen.partner_key, seen.member_key, said_at, cause_of(seen), seen.attributed_at)
 
 
 def _described(person: ProviderCustomer, seen: CustomerSeen) -> ProviderCustomer:

@@ -17,8 +17,8 @@ from domain.products import ProductVersion
 from domain.references import led_to_products
 from domain.standings import Standing
 from domain.transactions import Line, Transaction
+from infra.ledger.claims import load_claims
 from infra.ledger.customer_names import Names, load_descriptions, load_names
-from infra.ledger.known import load_claims
 from infra.ledger.known_money import load_transactions
 from infra.ledger.references import fitting_products
 from infra.ledger.shapes import standing_of, version_of
@@ -69,7 +69,7 @@ def _load_facts(connection: Connection, keys: Collection[str], horizon: timedelt
     products = _products(connection, told_of, horizon) if told_of else {}
     paid |= _led(paid, fitting, products)
     sales = _sale_subjects(paid)
-    claims = load_claims(connection, [*sales, *names.subjects()])
+    claims = load_claims(connection, {*sales, *names.subjects()}, names.together())
     return CaseFile(
         transactions=paid,
         customers=names.customers,

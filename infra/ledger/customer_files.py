@@ -14,8 +14,8 @@ from domain.occasions import CustomerFile, moments
 from domain.products import ProductVersion
 from domain.standings import Standing
 from infra.ledger.case_files import commission_of
+from infra.ledger.claims import load_claims
 from infra.ledger.customer_names import load_descriptions, load_names
-from infra.ledger.known import load_claims
 from infra.ledger.shapes import standing_of, version_of
 from infra.rows import as_json, fetch
 
@@ -32,7 +32,7 @@ def load_customer_files(
     unlinked = sorted(place for place in people if place not in names.customers)
     owned = _histories(connection, [*names.customers, *unlinked])
     subjects = {subject for each in owned.values() for product in each for subject in ids.sale_subjects(*product)}
-    claims = load_claims(connection, [*subjects, *names.subjects()])
+    claims = load_claims(connection, subjects | names.subjects(), names.together())
     said = names.claims(claims)
     files: list[NamedFile] = [
         (CustomerFile(None, products=owned.get(place, {})), frozenset([place])) for place in unlinked

@@ -38,6 +38,13 @@ class Names:
         own = {ids.customer_subject(customer) for customer in self.customers.values()}
         return own | {ids.provider_customer_subject(*place) for place in self.customers}
 
+    def together(self) -> list[set[str]]:
+        """The subjects of each customer."""
+        return [
+            {ids.customer_subject(key), *(ids.provider_customer_subject(*place) for place in places)}
+            for key, places in self._of.items()
+        ]
+
     def claims(self, said: Mapping[str, tuple[Claim, ...]]) -> dict[str, tuple[Claim, ...]]:
         """What was said of each customer under any of its names."""
         found = {key: list(said.get(ids.customer_subject(key), ())) for key in sorted(set(self.customers.values()))}

@@ -9,14 +9,15 @@ from sqlalchemy import Connection
 from domain import ids
 from domain.catalogue import Catalogue
 from domain.customers import Claim, Customer
-from domain.facts import BillingEvent, CustomerLinked, CustomerSeen, ProductClaimed, SubscriptionSeen
+from domain.facts import BillingEvent, CustomerLinked, CustomerSeen, SubscriptionSeen
 from domain.known import Known, ProviderCustomer, ProviderCustomerKey, SubscriptionKey, SubscriptionWindow
 from domain.products import Evidence, ProductVersion, second_of, state_before
-from domain.record import sale_claim, windows
+from domain.record import claim_told, windows
 from domain.transactions import Transaction
 from infra.ledger.addresses import load_sharing
+from infra.ledger.claims import load_claims
 from infra.ledger.known_money import load_money
-from infra.ledger.shapes import claim_of, provider_customer_of, snapshot_of, version_of
+from infra.ledger.shapes import provider_customer_of, snapshot_of, version_of
 from infra.rows import as_json, fetch
 
 
@@ -28,15 +29,11 @@ def load_known(
     people = _provider_customers(connection, events, descriptions or ())
     customers, people = _customers(connection, events, people, descriptions or ())
     money = load_money(connection, events)
-    subjects = [ids.provider_customer_subject(*place) for place in people]
-    subjects += [ids.customer_subject(key) for key in customers]
-    claims = [sale_claim(e) for e in events if isinstance(e, SubscriptionSeen | ProductClaimed)]
-    subjects += [claim.subject for claim in claims if claim is not None]
     return Known(
         provider_customers=people,
         customers=customers,
         descriptions=descriptions,
-        claims=load_claims(connection, subjects),
+        claims=_claims(connection, events, people, customers, by_email=by_email),
         transactions=money.transactions,
         subscriptions=_subscriptions(connection, _since(connection, events, money.transactions)),
         catalogue=catalogue,
@@ -85,13 +82,39 @@ def _customers(
     return customers, known_as | people
 
 
-def load_claims(connection: Connection, subjects: Sequence[str]) -> dict[str, tuple[Claim, ...]]:
-    """What was said about each subject, per subject."""
-    said: dict[str, list[Claim]] = {}
-    if subjects:
-        for row in fetch(connection, "select * from claims where subject = any(:subjects)", subjects=list(subjects)):
-            said.setdefault(row.subject, []).append(claim_of(row))
-    return {subject: tuple(spoken) for subject, spoken in said.items()}
+def _claims(
+    connection: Connection,
+    events: Sequence[BillingEvent],
+    people: Mapping[ProviderCustomerKey, ProviderCustomer],
+    customers: Mapping[str, Customer],
+    *,
+    by_email: bool,
+) -> dict[str, tuple[Claim, ...]]:
+    """What was said of all of these, and of what the events claim."""
+    told = [claim for event in events if (claim := claim_told(event)) is not None]
+    subjects = {ids.provider_customer_subject(*place) for place in people}
+    subjects |= {ids.customer_subject(key) for key in customers}
+    together = [subjects] if by_email else _together(events, people, customers)
+    return load_claims(connection, subjects | {claim.subject for claim in told}, together, told)
+
+
+def _together(
+    events: Iterable[BillingEvent],
+    people: Mapping[ProviderCustomerKey, ProviderCustomer],
+    customers: Mapping[str, Customer],
+) -> list[set[str]]:
+    """Per customer the subjects that say whose it is: under the names it has, and under those it may get now."""
+    called = {customer.customer_key: key for key, customer in customers.items()}
+    found = {key: {ids.customer_subject(key)} for key in customers}
+    for place, person in people.items():
+        if person.customer is not None:
+            found.setdefault(person.customer, set()).add(ids.provider_customer_subject(*place))
+    for event in events:
+        if isinstance(event, CustomerSeen | CustomerLinked):
+            subject = ids.provider_customer_subject(event.provider, event.provider_customer_key)
+            for company_key in filter(None, (event.customer_key, event.provider_customer_key)):
+                found.setdefault(called.get(company_key, company_key), set()).add(subject)
+    return list(found.values())
 
 
 # Subscriptions, from the moment on that the batch can change.

@@ -33,14 +33,22 @@ def stage(engine: Engine) -> Stage:
 
 
 def month(number: int) -> list[dict[str, Any]]:
-    """What is told of the customer in a month: another quantity, another description, and a payment."""
+    """What is told of the customer in a month: another quantity, another description, a payment, and each time anew
+    whose the customer and the subscription are.
+    """
     at = START + timedelta(days=30 * number + 1)
     items = [item("prod_inbox", amount=9900, quantity=number + 1)]
     return [
         stripe_events.subscription(
-            "sub_1", event_key=f"evt_s{number}", customer="cus_1", items=items, change="updated", at=at
+            "sub_1",
+            event_key=f"evt_s{number}",
+            customer="cus_1",
+            items=items,
+            change="updated",
+            at=at,
+            metadata={"partner_key": "ada"},
         ),
-        stripe_events.customer("cus_1", event_key=f"evt_c{number}", at=at, change="updated"),
+        stripe_events.customer("cus_1", event_key=f"evt_c{number}", at=at, change="updated", partner_key="ada"),
         stripe_events.invoice_paid(
             f"in_{number}",
             event_key=f"evt_i{number}",
