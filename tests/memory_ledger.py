@@ -54,7 +54,6 @@ class MemoryLedger:
         self.snapshots: dict[tuple[str, str, str], SubscriptionSeen] = {}
         self.transactions: dict[str, Transaction] = {}
         self.histories: dict[SubscriptionKey, dict[str, tuple[ProductVersion, ...]]] = {}
-        self.owners: dict[SubscriptionKey, str] = {}
         self.entries: dict[str, Entry] = {}
         self.standings: dict[str, tuple[str, Standing]] = {}
         self.commissions: dict[str, Commission] = {}
@@ -135,20 +134,22 @@ class MemoryLedger:
         self.snapshots |= {(s.provider, s.subscription_key, s.source.event_key): s for s in changes.snapshots}
         self.transactions |= changes.transactions
         self.entries |= changes.entries
-        self._note_owners(changes)
         for place, (since, versions) in changes.histories.items():
             stored = self.histories.get(place, {})
             kept = {p: tuple(v for v in known if v.effective_at < since) for p, known in stored.items()}
             both = {p: kept.get(p, ()) + tuple(versions.get(p, ())) for p in sorted({*kept, *versions})}
             self.histories[place] = {product: history for product, history in both.items() if history}
 
-    def _note_owners(self, changes: Changes) -> None:
-        for paid in changes.transactions.values():
+    def _owners(self) -> dict[SubscriptionKey, str]:
+        """Whose each subscription is: its own newest word, else that of its latest payment."""
+        owners: dict[SubscriptionKey, str] = {}
+        for paid in sorted(self.transactions.values(), key=moment_of):
             for line in paid.lines:
                 if line.subscription_key and paid.provider_customer_key:
-                    self.owners.setdefault((paid.provider, line.subscription_key), paid.provider_customer_key)
-        for seen in changes.snapshots:
-            self.owners[(seen.provider, seen.subscription_key)] = seen.provider_customer_key
+                    owners[(paid.provider, line.subscription_key)] = paid.provider_customer_key
+        for seen in sorted(self.snapshots.values(), key=_newness):
+            owners[(seen.provider, seen.subscription_key)] = seen.provider_customer_key
+        return owners
 
     # What must be judged again.
 
@@ -164,8 +165,9 @@ class MemoryLedger:
             found.transactions.setdefault(key, min(named))
         for place, (_, cause) in (*touched.customers.items(), *touched.followers.items()):
             found.people.setdefault(place, cause)
+        owned = self._owners()
         for (provider, subscription), (_, cause) in sorted(touched.subscriptions.items(), key=lambda each: each[1][1]):
-            if (owner := self.owners.get((provider, subscription))) is not None:
+            if (owner := owned.get((provider, subscription))) is not None:
                 found.people.setdefault((provider, owner), cause)
         return found
 
@@ -330,11 +332,11 @@ class MemoryLedger:
         return found
 
     def _owned(self, places: Iterable[ProviderCustomerKey]) -> dict[ProductKey, tuple[ProductVersion, ...]]:
-        owners = set(places)
+        wanted, owned = set(places), self._owners()
         return {
             key: versions
             for key, versions in self._products().items()
-            if (key[0], self.owners.get((key[0], key[1]), "")) in owners
+            if (key[0], owned.get((key[0], key[1]), "")) in wanted
         }
 
     def _standing_at(self, customer: str, at: datetime) -> Standing:
@@ -384,6 +386,10 @@ class MemoryLedger:
 
 def _back(moment: datetime, horizon: timedelta) -> datetime:
     return moment - horizon if moment - BEGINNING > horizon else BEGINNING
+
+
+def _newness(seen: SubscriptionSeen) -> tuple[datetime, int, int, str]:
+    return seen.effective_at, seen.source.version, seen.source.rank, seen.source.event_key
 
 
 def _neighbour(line: Sequence[Transaction], key: str, step: int) -> str | None:

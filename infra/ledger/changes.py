@@ -39,6 +39,7 @@ def apply_changes(connection: Connection, changes: Changes) -> None:
     _apply_transactions(connection, changes)
     add_entries(connection, list(changes.entries.values()))
     _apply_histories(connection, changes)
+    _renew_owners(connection, changes)
 
 
 def _apply_transactions(connection: Connection, changes: Changes) -> None:
@@ -94,33 +95,62 @@ def _apply_histories(connection: Connection, changes: Changes) -> None:
         for version in versions
     ]
     insert_rows(connection, tables.product_history, rows, replace=True)
-    _renew_products(connection, changes.histories, _owners(changes))
+    _renew_products(connection, changes.histories)
 
 
-def _owners(changes: Changes) -> dict[SubscriptionKey, str]:
-    """Whose each subscription is, as far as this batch knows."""
-    owners: dict[SubscriptionKey, str] = {}
-    for paid in changes.transactions.values():
-        for line in paid.lines:
-            if line.subscription_key and paid.provider_customer_key:
-                owners[(paid.provider, line.subscription_key)] = paid.provider_customer_key
-    for seen in changes.snapshots:
-        owners[(seen.provider, seen.subscription_key)] = seen.provider_customer_key
-    return owners
+#: Whose a subscription is: its own newest word, whoever pays for it; only a payment's where it never spoke.
+_OWNER = """
+    coalesce((
+        select s.provider_customer_key from subscription_snapshots s
+        where s.provider = w.provider and s.subscription_key = w.subscription_key
+        order by s.effective_at desc, s.source_version desc, s.source_rank desc, s.event_key collate "C" desc limit 1
+    ), (
+        select t.provider_customer_key from transaction_lines l join transactions t on t.key = l.transaction_key
+        where l.provider = w.provider and l.subscription_key = w.subscription_key
+            and t.provider_customer_key is not null
+        order by l.occurred_at desc, l.transaction_key collate "C" desc limit 1
+    ))
+"""
+
+
+def _renew_owners(connection: Connection, changes: Changes) -> None:
+    """Whose products are that this batch names another customer for, though their history is what it was."""
+    named = {(s.provider, s.subscription_key, s.provider_customer_key) for s in changes.snapshots}
+    named |= {
+        (paid.provider, line.subscription_key, paid.provider_customer_key)
+        for paid in changes.transactions.values()
+        for line in paid.lines
+        if line.subscription_key is not None and paid.provider_customer_key is not None
+    }
+    if not named:
+        return
+    run(
+        connection,
+        f"""
+        update products p set provider_customer_key = owned.owner from (
+            select distinct w.provider, w.subscription_key, {_OWNER} as owner
+            from json_to_recordset(cast(:named as json)) as w(provider text, subscription_key text, customer text)
+            where exists (select from products o where o.provider = w.provider
+                and o.subscription_key = w.subscription_key and o.provider_customer_key is distinct from w.customer)
+        ) owned
+        where p.provider = owned.provider and p.subscription_key = owned.subscription_key
+            and p.provider_customer_key is distinct from owned.owner
+        """,
+        named=as_json({"provider": p, "subscription_key": key, "customer": c} for p, key, c in sorted(named)),
+    )
 
 
 def _renew_products(
     connection: Connection,
     histories: Mapping[SubscriptionKey, tuple[datetime, Mapping[str, tuple[ProductVersion, ...]]]],
-    owners: Mapping[SubscriptionKey, str],
 ) -> None:
     """Make each product's row what its history's last version says; one without history is gone."""
     run(
         connection,
-        """
+        f"""
         with wanted as (
-            select * from json_to_recordset(cast(:wanted as json))
-                as w(provider text, subscription_key text, owner text)
+            select w.provider, w.subscription_key, {_OWNER} as owner
+            from json_to_recordset(cast(:wanted as json)) as w(provider text, subscription_key text)
         ), latest as (
             select distinct on (h.provider, h.subscription_key, h.product_key) h.*, w.owner,
                 min(h.effective_at) filter (where h.status in ('trial', 'active')) over product as purchased_at,
@@ -139,14 +169,12 @@ def _renew_products(
         select provider, subscription_key, product_key, owner, status,
             provider_status, amount_minor, quantity, currency, price_keys, purchased_at, seen_at from latest
         on conflict (provider, subscription_key, product_key) do update set
-            provider_customer_key = coalesce(excluded.provider_customer_key, p.provider_customer_key),
+            provider_customer_key = excluded.provider_customer_key,
             status = excluded.status, provider_status = excluded.provider_status,
             amount_minor = excluded.amount_minor, quantity = excluded.quantity, currency = excluded.currency,
             price_keys = excluded.price_keys, purchased_at = excluded.purchased_at, seen_at = excluded.seen_at
         """,
-        wanted=as_json(
-            {"provider": place[0], "subscription_key": place[1], "owner": owners.get(place)} for place in histories
-        ),
+        wanted=as_json({"provider": place[0], "subscription_key": place[1]} for place in histories),
     )
 
 

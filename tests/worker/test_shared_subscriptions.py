@@ -200,3 +200,15 @@ def test_other_subscriptions_of_others_are_not_waited_for(stage: Stage) -> None:
             assert amounts(stage, "inbox") == {"stripe:in_4": 500}
 
         work(stage, one, [CHARGE], meanwhile=other)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+def test_a_product_is_whose_subscription_it_is_whoever_pays(stage: Stage, order: list[int]) -> None:
+    """A parent that pays for what its child subscribed to comes to own none of it, in whatever order it is told."""
+    begun = stripe_events.subscription(
+        "sub_1", customer="cus_2", items=[item("prod_inbox")], status="trialing", at=DAY_0
+    )
+    told = [begun, CHARGE, paid("in_5", "cus_1", 5_000, 40)]
+    for place in order:
+        stage.play([told[place]])
+    assert stage.ask("select provider_customer_key, status from products") == [("cus_2", "active")]
