@@ -214,9 +214,15 @@ class _Walk:
         return replace(known, effective_at=seen.effective_at, status=ProductStatus.CHURNED)
 
     def _status(self, product_key: str, seen: SubscriptionSeen) -> ProductStatus:
-        """The subscription's own, but nothing goes back to never having started."""
+        """The subscription's own, but nothing goes back to never having started. Nor does what was paid for go back to
+        a trial that the provider speaks of in the very words of before the payment: that is no new trial.
+        """
         known = self.current.get(product_key)
-        return known.status if seen.status is ProductStatus.NONE and known is not None else seen.status
+        if known is None:
+            return seen.status
+        paid_for = known.status is ProductStatus.ACTIVE and known.provider_status == seen.provider_status
+        stays = seen.status is ProductStatus.NONE or (seen.status is ProductStatus.TRIAL and paid_for)
+        return known.status if stays else seen.status
 
     def _set(self, product_key: str, version: ProductVersion) -> None:
         known = self.current.get(product_key)

@@ -85,6 +85,15 @@ def test_a_payment_reported_before_the_subscription_is_active_is_evidence() -> N
     assert [status for _, status in story(facts, [paid(1, "inbox")])["inbox"]][-1] is ACTIVE
 
 
+def test_a_trial_that_goes_on_takes_nothing_back_that_was_paid_for() -> None:
+    """Paid on trial, a product is active from then on; the same word again is no news, a new trial after another is."""
+    facts = [seen(0, TRIAL, "inbox"), seen(2, TRIAL, "inbox", event="evt_again"), seen(4, ACTIVE, "inbox")]
+    assert story(facts[:2], [paid(1, "inbox")]) == {"inbox": [(0, TRIAL), (1, ACTIVE)]}
+    renewed = [*facts, seen(6, TRIAL, "inbox", event="evt_new")]
+    assert [status for _, status in story(renewed, [paid(1, "inbox")])["inbox"]][-1] is TRIAL
+    assert [status for _, status in story(facts[:2])["inbox"]] == [TRIAL]
+
+
 def test_an_end_absorbs_whatever_comes_after_it() -> None:
     """Nothing revives a subscription that ended for good: no later event, no later payment."""
     facts = [seen(0, ACTIVE, "inbox"), seen(9, ACTIVE, "inbox", ended=True, over_at=at(5)), seen(7, ACTIVE, "inbox")]

@@ -289,6 +289,18 @@ expect          5.00 USD to ada by buy, pending
 expect          7.00 USD to ada by first, pending
 expect          1.00 USD to ada by lost, pending
 """,
+    "what was paid for on trial has become active once, though the trial is spoken of again": """
+on 2026-01-01   trigger   begun: 5.00 USD when a product changes, to active
+on 2026-01-05   stripe    sub_1 of cus_1 trialing: Inbox 99.00 USD
+on 2026-01-10   stripe    in_1 of cus_1 paid 99.00 USD Inbox on sub_1
+on 2026-01-11   stripe    sub_1 of cus_1 trialing: Inbox 99.00 USD
+expect          sub_1/Inbox active
+on 2026-01-12   stripe    sub_1 of cus_1 active: Inbox 99.00 USD
+expect          5.00 USD to ada by begun, pending
+on 2026-02-12   stripe    sub_1 of cus_1 trialing: Inbox 99.00 USD               # a new trial
+expect          sub_1/Inbox trial
+expect          5.00 USD to ada by begun, pending
+""",
     "an occasion that turns out to have been another moment's moves": """
 on 2026-01-01   trigger   lost: 1.00 USD when a product changes, to churned
 on 2026-01-05   stripe    sub_1 of cus_1 active: Inbox 99.00 USD

@@ -49,6 +49,7 @@ def _walk_all(world: World) -> dict[tuple[str, str], list[Step]]:
 def _walk(subscription: str, entries: list[Shown | Payment]) -> dict[tuple[str, str], list[Step]]:
     found: dict[tuple[str, str], list[Step]] = {}
     present: set[str] = set()
+    words: dict[str, str] = {}
     for entry in entries:
         if isinstance(entry, Payment):
             for product, prices in _proven(entry, subscription):
@@ -65,7 +66,9 @@ def _walk(subscription: str, entries: list[Shown | Payment]) -> dict[tuple[str, 
         for product, prices in listed.items():
             steps = found.setdefault((subscription, product), [])
             status = _STATUSES.get(entry.status, "churned")
-            steps.append((entry.at, steps[-1][1] if status == "none" and steps else status, prices))
+            no_news = status == "trial" and words.get(product) == entry.status and steps[-1][1] == "active"
+            steps.append((entry.at, steps[-1][1] if steps and (status == "none" or no_news) else status, prices))
+            words[product] = entry.status
         present = set(listed)
         if over:
             break
