@@ -293,7 +293,7 @@ class MemoryLedger:
             (other, each)
             for other in self.transactions.values()
             for each in other.lines
-            if other.provider == paid.provider
+            if (other.provider, other.currency) == (paid.provider, paid.currency)
             and (each.subscription_key, each.product_key) == (line.subscription_key, line.product_key)
             and each.net_minor != 0
         ]

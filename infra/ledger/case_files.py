@@ -276,16 +276,17 @@ def _products(
 
 
 def _chains(connection: Connection, keys: Collection[str]) -> dict[LineRef, tuple[LineRef, ...]]:
-    """For each credit line: the latest earlier charge of its product, then the credits between the two."""
+    """For each credit line: its product's latest earlier charge in its currency, then the credits between the two."""
     if not keys:
         return {}
     rows = fetch(
         connection,
         """
         select c.transaction_key as credit, c.line_key as credit_line, e.transaction_key, e.line_key
-        from transaction_lines c
+        from transaction_lines c join transactions credit on credit.key = c.transaction_key
         cross join lateral (
             select p.occurred_at, p.transaction_key from transaction_lines p
+            join transactions t on t.key = p.transaction_key and t.currency = credit.currency
             where p.provider = c.provider and p.subscription_key = c.subscription_key
                 and p.product_key = c.product_key and p.gross_minor > p.discount_minor
                 and p.occurred_at <= c.occurred_at
@@ -297,6 +298,7 @@ def _chains(connection: Connection, keys: Collection[str]) -> dict[LineRef, tupl
             and (e.occurred_at, e.transaction_key collate "C") < (c.occurred_at, c.transaction_key)
             and (e.transaction_key = charge.transaction_key or e.gross_minor < e.discount_minor)
             and (e.occurred_at, e.transaction_key collate "C") >= (charge.occurred_at, charge.transaction_key)
+        join transactions t on t.key = e.transaction_key and t.currency = credit.currency
         where c.transaction_key = any(:keys) and c.gross_minor < c.discount_minor
         order by c.transaction_key, c.line_key, e.occurred_at, e.transaction_key collate "C"
         """,
@@ -316,16 +318,18 @@ def _credited_by(connection: Connection, charges: Sequence[str]) -> dict[str, tu
         connection,
         """
         select distinct p.transaction_key as charge, c.transaction_key as credit
-        from transaction_lines p
+        from transaction_lines p join transactions paid on paid.key = p.transaction_key
         join transaction_lines c on c.provider = p.provider and c.subscription_key = p.subscription_key
             and c.product_key = p.product_key and c.gross_minor < c.discount_minor
             and c.occurred_at >= p.occurred_at and c.transaction_key <> p.transaction_key
         where p.transaction_key = any(:charges) and p.gross_minor > p.discount_minor
             and c.occurred_at <= coalesce((
-                select min(n.occurred_at) from transaction_lines n
+                select n.occurred_at from transaction_lines n
+                join transactions t on t.key = n.transaction_key and t.currency = paid.currency
                 where n.provider = p.provider and n.subscription_key = p.subscription_key
                     and n.product_key = p.product_key and n.gross_minor > n.discount_minor
-                    and n.occurred_at > p.occurred_at), 'infinity')
+                    and n.occurred_at > p.occurred_at
+                order by n.occurred_at limit 1), 'infinity')
         """,
         charges=list(charges),
     )

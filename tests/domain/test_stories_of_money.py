@@ -77,6 +77,20 @@ expect          5.00 USD to ada by ten for Inbox in in_1, pending
 expect          -4.00 USD to ada by ten for Inbox in in_3, pending
 expect          -1.00 USD to ada by ten for Inbox in in_4, pending
 """,
+    "a credit is of the latest charge in its own currency, and one in another currency takes nothing of that": """
+on 2026-01-01   trigger   ten: 10 percent of Inbox
+on 2026-01-05   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1
+on 2026-01-06   stripe    in_2 of cus_1 paid -40.00 EUR Inbox on sub_1
+on 2026-01-07   stripe    in_3 of cus_1 paid 50.00 EUR Inbox on sub_1
+expect          10.00 USD to ada by ten for Inbox in in_1, pending
+expect          5.00 EUR to ada by ten for Inbox in in_3, pending
+on 2026-01-08   stripe    in_4 of cus_1 paid -100.00 USD Inbox on sub_1
+on 2026-01-09   stripe    in_5 of cus_1 paid -20.00 EUR Inbox on sub_1
+expect          10.00 USD to ada by ten for Inbox in in_1, pending
+expect          5.00 EUR to ada by ten for Inbox in in_3, pending
+expect          -10.00 USD to ada by ten for Inbox in in_4, pending
+expect          -2.00 EUR to ada by ten for Inbox in in_5, pending
+""",
     "a credit note of what the invoice has no line for, tax apart": """
 on 2026-01-01   trigger   ten: 10 percent of Inbox or Live Chat
 on 2026-01-05   stripe    in_1 of cus_1 paid 60.00 USD Inbox on sub_1 + 40.00 USD Live Chat on sub_1, tax 20.00
