@@ -252,7 +252,7 @@ _OWNERS = """
         select n.id, n.provider, l.invoice_key from named n join payment_links l using (provider, payment_key)
     )
     select led.id, t.provider, t.provider_customer_key, p.customer from led
-    join transactions t on t.key = led.provider || ':' || led.invoice_key
+    join transactions t on t.key = case led.provider when 'api' then '' else led.provider || ':' end || led.invoice_key
     left join provider_customers p on p.provider = t.provider and p.provider_customer_key = t.provider_customer_key
 """  # noqa: E501
 

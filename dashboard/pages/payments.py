@@ -8,8 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from dashboard.answers import Answer
-from dashboard.api import customers, explanations, transactions
+from dashboard.api import customers, explanations, reversals, transactions
 from dashboard.fields import LongKey
+from dashboard.lists import LIMIT_MAX, Page
 from dashboard.pages.product_book import sold
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, mistakes_of, paged, within
 from dashboard.pages.typed import Days, amount_of, moment_of, number_of
@@ -55,11 +56,47 @@ def post(page: ThisPage) -> Response:
 @router.get("/payments/{key:path}")
 def read(page: ThisPage, key: LongKey) -> Response:
     """One, judged again by the function that booked."""
+    return _show(page, key)
+
+
+@router.post("/payments/{key:path}/reversals")
+def give_back(page: ThisPage, key: LongKey) -> Response:
+    """Tell what was given back of one that the company posted, once however often the button is pressed."""
+    done = page.attempt(lambda: _given_back(page, key))
+    if isinstance(done, Mistakes):
+        return _show(page, key, done)
+    return page.done(page.templates.path_to("/payments", key), "Given back: its commissions follow what is left.")
+
+
+@router.post("/payments/{key:path}/reversals/undo")
+def undo(page: ThisPage, key: LongKey) -> Response:
+    """Say that something told here was not given back after all."""
+    given = {"key": page.form.get("reversal", "")}
+    done = page.attempt(lambda: reversals.undo(page, key, page.body(reversals.UndoneReversal, given)))
+    if isinstance(done, Mistakes):
+        return _show(page, key, done)
+    return page.done(page.templates.path_to("/payments", key), "Undone: it counts as if nothing had been given back.")
+
+
+def _show(page: PageVisit, key: str, mistakes: Mistakes | None = None) -> Response:
     return page.show(
         "payment.html",
         item=transactions.read(page, key).data,
         explained=explanations.explain(page, key).data,
+        taken_back=reversals.list_reversals(page, key, Page(limit=LIMIT_MAX)).data,
+        drawn_key=page.form.get("drawn_key") or f"rev_{uuid.uuid4().hex}",
+        mistakes=mistakes,
     )
+
+
+def _given_back(page: PageVisit, key: str) -> Answer[reversals.ReversalItem]:
+    form, problems = page.form, Problems()
+    given: dict[str, Any] = {"key": form.get("drawn_key"), "line_key": form.get("line_key")}
+    currency = transactions.read(page, key).data.currency
+    _read_amount(form.get("amount"), given, "", currency, problems)
+    _read_moment(page, "given_back_at", given, problems)
+    problems.raise_any()
+    return reversals.create(page, key, page.body(reversals.NewReversal, given))
 
 
 def _posted(page: PageVisit) -> Answer[transactions.TransactionItem]:
@@ -97,11 +134,7 @@ def _given(page: PageVisit, problems: Problems) -> dict[str, Any]:
         name: form[name] for name in ("customer_key", "currency", "subscription_key") if name in form
     }
     given["key"] = form.get("key") or form.get("drawn_key")
-    try:
-        if "paid_at" in form:
-            given["created_at"] = moment_of(form["paid_at"], page.settings.program_timezone, "created_at")
-    except Rejected as error:
-        problems.add("created_at", str(error))
+    _read_moment(page, "paid_at", given, problems)
     _read_amount(form.get("amount"), given, "", currency, problems)
     lines = []
     for place, typed in enumerate(_lines(page)):
@@ -111,6 +144,15 @@ def _given(page: PageVisit, problems: Problems) -> dict[str, Any]:
             line["quantity"] = number_of(typed["quantity"])
         lines.append(line)
     return {**given, **({"lines": lines} if lines else {})}
+
+
+def _read_moment(page: PageVisit, name: str, into: dict[str, Any], problems: Problems) -> None:
+    if name not in page.form:
+        return
+    try:
+        into["created_at"] = moment_of(page.form[name], page.settings.program_timezone, "created_at")
+    except Rejected as error:
+        problems.add("created_at", str(error))
 
 
 def _read_amount(text: str | None, into: dict[str, Any], path: str, currency: str, problems: Problems) -> None:

@@ -63,9 +63,8 @@ def _check_same(key: str, before: bytes | None, document: TransactionStated, giv
 def _lines(telling: Telling, given: Mapping[str, Any], problems: Problems) -> tuple[LineStated, ...]:
     amount: int = given["amount"]
     if amount < 0:
-        problems.add(
-            "amount", "must not be negative: a payment is what was paid. What was given back is not posted here"
-        )
+        given_back = "what was given back is told by POST /transactions/{key}/reversals"
+        problems.add("amount", f"must not be negative: a payment is what was paid; {given_back}")
     if given.get("lines") is None:
         line = {"amount": amount, "subscription_key": given.get("subscription_key")}
         return (_line(telling, line, "", problems),)

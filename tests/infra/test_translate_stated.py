@@ -1,5 +1,6 @@
 """What the company states, as facts: written down once, read back the same."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,18 @@ import msgspec
 import pytest
 
 from domain.errors import Unreadable
-from domain.facts import PERSONS_WORD, CustomerLinked, CustomerSeen, NotUsed, ProductClaimed, ProductStatus, Source
+from domain.facts import (
+    PERSONS_WORD,
+    CustomerLinked,
+    CustomerSeen,
+    NotUsed,
+    ProductClaimed,
+    ProductStatus,
+    Reversal,
+    ReversalKind,
+    ReversalLine,
+    Source,
+)
 from infra.providers.api import documents
 from infra.providers.api.translate import translate
 
@@ -91,6 +103,23 @@ def test_a_posted_line_refers_to_a_subscription_or_names_a_product() -> None:
         ("s", "s", None, 5),
     ]
     assert not any(each.recurring for each in paid.lines)
+
+
+def test_what_was_given_back_is_a_refund_or_of_one_line_a_credit_note() -> None:
+    """It names the payment and its customer, counts from when it went back, and is undone in full or not at all."""
+    told = documents.TransactionReversed(
+        stated_at=NOON, key="refund-1", transaction_key="order-1", customer_key="acme", currency="usd", amount=300,
+        occurred_at=EARLIER,
+    )  # fmt: skip
+    source = Source(0, EARLIER, 1, SOURCE.event_key)
+    refund = Reversal(
+        "api", ReversalKind.REFUND, "refund-1", source, "usd", 300, invoice_key="order-1", provider_customer_key="acme"
+    )
+    assert facts_of(documents.TRANSACTION_REVERSED, told) == (refund,)
+    undone = msgspec.structs.replace(told, undone=True)
+    assert facts_of(documents.TRANSACTION_REVERSED, undone) == (replace(refund, undone_minor=300),)
+    note = replace(refund, kind=ReversalKind.CREDIT_NOTE, lines=(ReversalLine(300, line_key="#2"),))
+    assert facts_of(documents.TRANSACTION_REVERSED, msgspec.structs.replace(told, line_part="#2")) == (note,)
 
 
 def test_what_this_program_did_not_write_is_not_guessed_at() -> None:

@@ -1,8 +1,9 @@
-"""What a company states beside what Stripe tells, drawn from a seed: customers, links, products, payments.
+"""What a company states beside what Stripe tells, drawn from a seed: customers, links, products, payments, refunds.
 
 It refers to what the history holds as well as to nothing at all, early and late, and says some things twice.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -17,6 +18,9 @@ from domain.facts import (
     InvoicePaid,
     ProductClaimed,
     ProductStatus,
+    Reversal,
+    ReversalKind,
+    ReversalLine,
     Source,
     SubscriptionItem,
     SubscriptionSeen,
@@ -34,6 +38,7 @@ def statements(world: World, seed: int) -> list[Statement]:
     company = _Company(world, Random(f"stated {seed}"))
     for _ in range(company.random.randint(6, 16)):
         company.say_something()
+    company.give_back(Random(f"given back {seed}"))
     return sorted(company.said, key=lambda facts: facts[0].source.occurred_at)
 
 
@@ -125,6 +130,27 @@ class _Company:
             self.random.choice([source.occurred_at, self._some_time()]), self.random.choice(["usd", "usd", "eur"]),
             lines, lines_missing=False,
         )  # fmt: skip
+
+    def give_back(self, random: Random) -> None:
+        """Some of what was paid, told early or late; some of that did not come about."""
+        paid = [fact for facts in self.said for fact in facts if isinstance(fact, InvoicePaid)]
+        for number, payment in enumerate(paid):
+            total = sum(line.amount_minor for line in payment.lines)
+            if not total or random.random() < 0.5:
+                continue
+            at = START + (END - START) * random.random()
+            amount = random.randint(1, total)
+            line = random.choice([None, *payment.lines])
+            of_line = () if line is None else (ReversalLine(amount, line_key=line.line_key),)
+            told = Reversal(
+                COMPANY, ReversalKind.CREDIT_NOTE if of_line else ReversalKind.REFUND, f"back_{number}",
+                Source(0, at, 1, f"said_back_{number}"), payment.currency, amount, invoice_key=payment.invoice_key,
+                lines=of_line, provider_customer_key=payment.provider_customer_key,
+            )  # fmt: skip
+            self.said.append((told,))
+            if random.random() < 0.3:
+                undone = replace(told, source=replace(told.source, event_key=f"said_undone_{number}"))
+                self.said.append((replace(undone, undone_minor=amount),))
 
     def _line(self, place: int) -> InvoiceLine:
         reference, product = self._refers_to()

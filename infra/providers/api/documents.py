@@ -12,6 +12,7 @@ CUSTOMER_STATED: Final = "customer.stated"
 PRODUCT_STATED: Final = "product.stated"
 PRODUCT_CLAIMED: Final = "product.claimed"
 TRANSACTION_STATED: Final = "transaction.stated"
+TRANSACTION_REVERSED: Final = "transaction.reversed"
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,4 +86,19 @@ class TransactionStated(Statement, frozen=True, kw_only=True):
     metadata: dict[str, str] | None = None
 
 
-Document = CustomerStated | ProductStated | ProductClaimed | TransactionStated
+class TransactionReversed(Statement, frozen=True, kw_only=True):
+    """What was given back of a payment that the company posted."""
+
+    key: str
+    transaction_key: str
+    customer_key: str
+    currency: str
+    amount: int
+    occurred_at: datetime
+    #: The line it is about, as the payment's fact names it; None: it is about all of them.
+    line_part: str | None = None
+    #: It did not come about.
+    undone: bool = False
+
+
+Document = CustomerStated | ProductStated | ProductClaimed | TransactionStated | TransactionReversed

@@ -9,9 +9,16 @@ import msgspec
 
 from domain import facts, ids
 from domain.errors import Unreadable
-from domain.facts import COMPANY, PERSONS_WORD, BillingEvent, NotUsed, ProductStatus, Source
+from domain.facts import COMPANY, PERSONS_WORD, BillingEvent, NotUsed, ProductStatus, ReversalKind, Source
 from infra.providers.api import documents
-from infra.providers.api.documents import CustomerStated, LineStated, ProductClaimed, ProductStated, TransactionStated
+from infra.providers.api.documents import (
+    CustomerStated,
+    LineStated,
+    ProductClaimed,
+    ProductStated,
+    TransactionReversed,
+    TransactionStated,
+)
 
 #: Where a provider's customer id that the company names may be at home.
 LINKABLE: Final = ("stripe", "chargebee")
@@ -137,9 +144,30 @@ def _line(said: LineStated, place: int) -> facts.InvoiceLine:
     )
 
 
+def _reversal(body: bytes, source: Source) -> tuple[BillingEvent, ...]:
+    """A refund of the whole payment is spread over its lines; of one line, it is what a credit note would say."""
+    said = msgspec.json.decode(body, type=TransactionReversed)
+    of_line = () if said.line_part is None else (facts.ReversalLine(said.amount, line_key=said.line_part),)
+    return (
+        facts.Reversal(
+            provider=COMPANY,
+            kind=ReversalKind.CREDIT_NOTE if of_line else ReversalKind.REFUND,
+            reversal_key=said.key,
+            source=Source(0, said.occurred_at, 1, source.event_key),
+            currency=said.currency,
+            amount_minor=said.amount,
+            undone_minor=said.amount if said.undone else 0,
+            invoice_key=said.transaction_key,
+            lines=of_line,
+            provider_customer_key=said.customer_key,
+        ),
+    )
+
+
 _TRANSLATORS: Final[Mapping[str, Callable[[bytes, Source], tuple[BillingEvent, ...]]]] = {
     documents.CUSTOMER_STATED: _customer,
     documents.PRODUCT_STATED: _product,
     documents.PRODUCT_CLAIMED: _claimed,
     documents.TRANSACTION_STATED: _transaction,
+    documents.TRANSACTION_REVERSED: _reversal,
 }
