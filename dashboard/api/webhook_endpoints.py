@@ -124,7 +124,7 @@ class Rotation(Body):
 
 
 #: Nothing at all is the usual overlap.
-MaybeRotation = Annotated[Rotation | None, RequestBody()]
+MaybeRotation = Annotated[Rotation | None, RequestBody(examples=[{"overlap_hours": 24}])]
 
 
 @router.get("")
