@@ -1,7 +1,7 @@
 """Replay and ignore from the command line: what the options mean, portion after portion, and what is printed."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,27 +16,20 @@ from infra.reports import event_named
 from infra.settings import load_settings
 from infra.unit_of_work import unit_of_work_on
 from worker import showing_inbox
-from worker.terminal import out, print_found, progress
-
-#: How a moment is typed.
-MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-
-Given = datetime | None
+from worker.terminal import moment, out, print_found, progress
 
 Type = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
 Provider = Annotated[str | None, typer.Option(help="Only events of this provider.")]
-Since = Annotated[datetime | None, typer.Option(formats=MOMENTS, help="Received then or later, in UTC.")]
-Until = Annotated[datetime | None, typer.Option(formats=MOMENTS, help="Received before then, in UTC.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(parser=moment, metavar="<moment>", help="Received then or later (2026-03-01, 2026-03-01T12:00Z)."),
+]
+Until = Annotated[datetime | None, typer.Option(parser=moment, metavar="<moment>", help="Received before then.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
 Reason = Annotated[str, typer.Option(help="Why; kept with the event.")]
 
 #: One portion: of a connection, from when on nothing counts that came later, after which event.
 _Portion = Callable[[Connection, datetime, int], Changed]
-
-
-def utc(given: datetime | None) -> datetime | None:
-    """What was typed, which is in UTC."""
-    return None if given is None else given.replace(tzinfo=UTC)
 
 
 def number_of(engine: Engine, name: str | None) -> int | None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +24,9 @@ from worker import showing
 #: Exit codes; 0 is done.
 FAILED, WRONG_USAGE = 1, 2
 
+#: Fewer digits are a day (20260301), or seconds taken for milliseconds.
+_MILLISECONDS_LENGTH_MIN = 12
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 #: Told how much is done, and how much there is in all.
@@ -37,6 +41,18 @@ def out() -> Console:
 def err() -> Console:
     """What is said beside it."""
     return showing.console(sys.stderr)
+
+
+def moment(written: str) -> datetime:
+    """As it is typed: a day begins at midnight UTC, a time without a zone is in UTC; or the API's milliseconds."""
+    try:
+        if len(written) >= _MILLISECONDS_LENGTH_MIN and written.isascii() and written.isdigit():
+            return datetime.fromtimestamp(int(written) / 1000, UTC)
+        read = datetime.fromisoformat(written)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        forms = "2026-03-01, 2026-03-01T12:00:00Z or 1772366400000"
+        raise typer.BadParameter(f'"{written}" is no day, time or number of milliseconds such as {forms}') from None
 
 
 def print_found(found: Any, as_json: bool, show: Callable[[], None]) -> None:

@@ -55,10 +55,23 @@ def test_only_the_period_counts(attribution: Attribution, stage: Stage, tmp_path
     assert [(row["amount"], row["amount_all_triggers"]) for row in within.document["rows"]] == [(4950, 4950)]
 
 
+@pytest.mark.parametrize(
+    "begins", ["2026-04-01", "2026-04-01T00:00", "2026-04-01T00:00:00Z", "2026-04-01T02:00:00+02:00", "1775001600000"]
+)
+def test_a_moment_is_typed_in_any_of_the_usual_ways(
+    attribution: Attribution, stage: Stage, tmp_path: Path, begins: str
+) -> None:
+    """A day, a time, a time with a zone and the API's milliseconds all mean the moment that the answer names."""
+    answer = attribution("preview", _file(tmp_path, DRAFT), "--from", begins, "--json").document
+    assert answer["from"] == 1775001600000
+
+
 def test_what_is_no_draft_is_refused(attribution: Attribution, stage: Stage, tmp_path: Path) -> None:
     """A file that is not there or a moment that is none is wrong usage; JSON with mistakes fails with all of them."""
     assert attribution("preview", str(tmp_path / "none.json")).code == 2
-    assert attribution("preview", _file(tmp_path, DRAFT), "--from", "soon").code == 2
+    for said in ("soon", "1775001600", "9" * 30):
+        refused = attribution("preview", _file(tmp_path, DRAFT), "--from", said)
+        assert (refused.code, "2026-03-01T12:00:00Z" in refused.err) == (2, True)
     broken = attribution("preview", _file(tmp_path, "{"))
     assert broken.code == 1
     assert "is not JSON" in broken.err

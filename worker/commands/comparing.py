@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ from infra.unit_of_work import unit_of_work_on
 from worker.drain import Drain
 from worker.showing import table
 from worker.showing_reconciliation import show_reconciliation
-from worker.terminal import AsJson, Told, database, out, print_found, progress
+from worker.terminal import AsJson, Told, database, moment, out, print_found, progress
 
 commands = typer.Typer()
 
@@ -40,7 +40,8 @@ class ProviderName(StrEnum):
 def reconcile(
     provider: Annotated[ProviderName, typer.Argument(help="Whose books to compare with.")],
     since: Annotated[
-        str | None, typer.Option(help="Look from this day or time on (2026-03-01, 2026-03-01T12:00:00Z).")
+        datetime | None,
+        typer.Option(parser=moment, metavar="<moment>", help="Look from then on (2026-03-01, 2026-03-01T12:00Z)."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be stored, and store nothing.")] = False,
     as_json: AsJson = False,
@@ -49,12 +50,11 @@ def reconcile(
     settings = load_settings()
     if (missing := missing_settings(settings, provider)) is not None:
         raise SettingsError((f"the books of {provider} cannot be read: set {missing}",))
-    asked_since = None if since is None else _moment(since)
+    if since is not None and since > system_clock():
+        raise typer.BadParameter(f"{since:%Y-%m-%d %H:%M} UTC lies in the future", param_hint="--since")
     with database(settings) as engine:
         with unit_of_work_on(engine) as connection:
-            run_id = request(
-                connection, provider, system_clock(), requested_by="cli", dry_run=dry_run, since=asked_since
-            )
+            run_id = request(connection, provider, system_clock(), requested_by="cli", dry_run=dry_run, since=since)
         with progress(f"Comparing with {provider}") as told:
             found = _seen_through(engine, settings, run_id, told)
     if found["state"] != "finished":
@@ -94,20 +94,6 @@ def _unfinished(found: dict[str, Any]) -> str:
         f"{found['provider']} does not answer: {found['reason']}\n"
         f"Reconciliation {found['id']} goes on by itself where a worker runs; the same command goes on with it at once."
     )
-
-
-def _moment(written: str) -> datetime:
-    """A day begins at midnight UTC, and a time without a zone is in UTC."""
-    try:
-        read = datetime.fromisoformat(written)
-    except ValueError:
-        raise typer.BadParameter(
-            f'"{written}" is not a day or time such as 2026-03-01 or 2026-03-01T12:00:00Z', param_hint="--since"
-        ) from None
-    moment = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
-    if moment > system_clock():
-        raise typer.BadParameter(f"{written} lies in the future", param_hint="--since")
-    return moment
 
 
 @commands.command("fingerprint")

@@ -8,7 +8,7 @@ from infra.inbox import InboxState
 from infra.replays import Which, dead_groups
 from infra.unit_of_work import unit_of_work_on
 from worker import showing_inbox
-from worker.replaying import DryRun, Provider, Reason, Since, Type, Until, ignore_events, replay_events, utc
+from worker.replaying import DryRun, Provider, Reason, Since, Type, Until, ignore_events, replay_events
 from worker.terminal import AsJson, database, out, print_found
 
 commands = typer.Typer(no_args_is_help=True, help="Dead letters: events that no retry will help.")
@@ -65,6 +65,6 @@ def _which(fingerprint: Fingerprint, type_: Type, provider: Provider, since: Sin
         fingerprint=fingerprint,
         event_type=type_,
         provider=provider,
-        since=utc(since),
-        until=utc(until),
+        since=since,
+        until=until,
     )

@@ -10,7 +10,7 @@ from infra.replays import Which
 from infra.reports import event_named, list_events
 from infra.unit_of_work import unit_of_work_on
 from worker import showing_inbox
-from worker.replaying import DryRun, Provider, Reason, Since, Type, Until, ignore_events, number_of, replay_events, utc
+from worker.replaying import DryRun, Provider, Reason, Since, Type, Until, ignore_events, number_of, replay_events
 from worker.terminal import AsJson, database, out, print_found
 
 commands = typer.Typer(no_args_is_help=True, help="The inbox: what came in and what became of it.")
@@ -54,14 +54,16 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Make events due again, with today's code. What is booked already is not booked again."""
+    if not any((name, state, type_, provider, since, until)):
+        raise typer.BadParameter("names no events; name one, or a state, a type, a provider or a time window")
     with database() as engine:
         which = Which(
             id=number_of(engine, name),
             state=state,
             event_type=type_,
             provider=provider,
-            since=utc(since),
-            until=utc(until),
+            since=since,
+            until=until,
         )
         replay_events(engine, which, dry=dry_run, as_json=as_json)
 

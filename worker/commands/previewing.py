@@ -1,5 +1,6 @@
 """`preview`: what a draft trigger would have paid, before anyone saves it."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +13,7 @@ from infra.previews import document, preview
 from infra.settings import load_settings
 from infra.unit_of_work import unit_of_work_on
 from worker import showing_previews
-from worker.replaying import MOMENTS, Given, utc
-from worker.terminal import AsJson, database, out, print_found, progress
+from worker.terminal import AsJson, database, moment, out, print_found, progress
 
 commands = typer.Typer()
 
@@ -21,8 +21,15 @@ commands = typer.Typer()
 @commands.command("preview")
 def preview_draft(
     trigger: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The draft, as the API takes it.")],
-    from_: Annotated[Given, typer.Option("--from", formats=MOMENTS, help="Since when, in UTC; else all.")] = None,
-    to: Annotated[Given, typer.Option("--to", formats=MOMENTS, help="Until before when, in UTC; else now.")] = None,
+    from_: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", parser=moment, metavar="<moment>", help="Since when (2026-03-01, 2026-03-01T12:00Z); else all."
+        ),
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="<moment>", help="Until before when; else now.")
+    ] = None,
     replaces: Annotated[str | None, typer.Option(help="A trigger's key, whose place the draft takes.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -30,9 +37,7 @@ def preview_draft(
     draft, settings = _read(trigger), load_settings()
     with database(settings) as engine, unit_of_work_on(engine) as connection, progress("Judging") as told:
         now = system_clock()
-        found = preview(
-            connection, draft, utc(from_), utc(to) or now, settings, replaces=replaces, now=now, progress=told
-        )
+        found = preview(connection, draft, from_, to or now, settings, replaces=replaces, now=now, progress=told)
     print_found(document(found), as_json, lambda: showing_previews.preview(out(), found))
 
 
