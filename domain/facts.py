@@ -116,6 +116,11 @@ class SubscriptionSeen:
     #: The event carried only the first page of items: one that is not here may still be on the subscription.
     items_missing: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it speaks of the whole subscription. The company states each product by itself, not the others."""
+        return self.provider != COMPANY
+
 
 @dataclass(frozen=True, slots=True)
 class ProductClaimed:

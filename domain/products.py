@@ -177,11 +177,9 @@ class _Walk:
     def snapshot(self, seen: SubscriptionSeen) -> None:
         """Ended: every product is over, listed or not. Only the first page known: what is not on it stays."""
         items = {item.product_key: item for item in seen.items}
-        unlisted = self.present - items.keys()
-        if seen.ended:
-            unlisted |= self.current.keys() - items.keys()
-        stays = seen.items_missing and not seen.ended
-        for product_key in sorted(unlisted):
+        unlisted = (self.present | (self.current.keys() if seen.ended else set())) - items.keys()
+        stays = not seen.is_whole or (seen.items_missing and not seen.ended)
+        for product_key in sorted(unlisted) if seen.is_whole else ():
             self._set(product_key, self._unlisted(product_key, seen, stays=stays))
         for product_key in sorted(items):
             self._set(product_key, self._listed(product_key, items[product_key], seen))

@@ -120,7 +120,9 @@ class NewProduct(ProductChange):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     product_book_key: Key = Field(description="An entry of the product book, by its key or its provider id.")
-    external_subscription_key: Key = Field(description="Yours, for this purchase; payments refer to it.")
+    external_subscription_key: Key = Field(
+        description="Yours; products of one customer may share it. Payments refer to it, or to the product's key."
+    )
     customer_key: Key | None = Field(default=None, description="The company's own id, ours, or a provider's.")
     customer_external_key: Key | None = None
     customer_email: Email | None = None

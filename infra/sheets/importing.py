@@ -52,7 +52,7 @@ def import_file(
     imported = Imported()
     rows_by_name: dict[str, int] = {}
     for row in sheet.rows():
-        name = next(str(row.fields[each]) for each in kind.named_by if row.fields.get(each))
+        name = next(name for columns in kind.named_by if (name := _name_in(row, columns)) is not None)
         earlier = rows_by_name.setdefault(name, row.number)
         if earlier != row.number:
             problems.add(f"row {row.number}", f'is about "{name}" as row {earlier} is; one row is enough')
@@ -61,6 +61,11 @@ def import_file(
         told(row.line)
     problems.raise_any()
     return imported
+
+
+def _name_in(row: Row, columns: tuple[str, ...]) -> str | None:
+    parts = [row.fields.get(column) for column in columns]
+    return "/".join(map(str, parts)) if all(parts) else None
 
 
 def _bring_in(telling: Telling, kind: Kind, row: Row, imported: Imported, problems: Problems) -> None:

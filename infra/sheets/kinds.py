@@ -19,7 +19,7 @@ from infra.sheets.cells import UNSAID, Column
 from infra.shown.products import products_called
 from infra.stated.customers import change_customer, state_customer
 from infra.stated.payers import customer_called
-from infra.stated.products import change_product, state_product
+from infra.stated.products import change_product, entry_called, state_product
 from infra.stated.telling import Telling
 from infra.stated.transactions import state_transaction
 
@@ -33,8 +33,8 @@ class Kind:
     """One kind of file."""
 
     columns: tuple[Column, ...]
-    #: Columns of which the first that a row fills names the thing.
-    named_by: tuple[str, ...]
+    #: Columns that name the thing together; of several such ways the first that a row fills.
+    named_by: tuple[tuple[str, ...], ...]
     bring_in: Callable[[Telling, Fields], Changed]
     #: Whether there may be columns `metadata.<name>`.
     metadata: bool = False
@@ -44,16 +44,14 @@ def importable(zone: tzinfo) -> dict[str, Kind]:
     """The kinds that can be read, by name; days in them are of this time zone."""
     moment = cells.moment_in(zone)
     return {
-        "product_book": Kind(_PRODUCT_BOOK, ("key", "external_key", "name"), _entry),
-        "partners": Kind((*_PARTNERS, Column("joined_at", moment, empty=UNSAID)), ("partner_key",), _partner, True),
+        "product_book": Kind(_PRODUCT_BOOK, (("key",), ("external_key",), ("name",)), _entry),
+        "partners": Kind((*_PARTNERS, Column("joined_at", moment, empty=UNSAID)), (("partner_key",),), _partner, True),
         "customers": Kind(
-            (*_CUSTOMERS, Column("attributed_at", moment, empty=UNSAID)), ("customer_key",), _customer, True
+            (*_CUSTOMERS, Column("attributed_at", moment, empty=UNSAID)), (("customer_key",),), _customer, True
         ),
-        "products": Kind(
-            (*_PRODUCTS, Column("created_at", moment, empty=UNSAID)), ("external_subscription_key",), _product
-        ),
+        "products": Kind((*_PRODUCTS, Column("created_at", moment, empty=UNSAID)), _PRODUCT_NAME, _product),
         "transactions": Kind(
-            (*_TRANSACTIONS, Column("created_at", moment, required=True)), ("key",), _transaction, True
+            (*_TRANSACTIONS, Column("created_at", moment, required=True)), (("key",),), _transaction, True
         ),
     }
 
@@ -83,6 +81,7 @@ _CUSTOMERS = (
     Column("member_key", cells.key, empty=UNSAID),
     Column("provider_key", cells.key, empty=UNSAID),
 )
+_PRODUCT_NAME = (("external_subscription_key", "product_book_key"),)
 _PRODUCTS = (
     Column("external_subscription_key", cells.key, required=True),
     Column("product_book_key", cells.key, required=True),
@@ -163,13 +162,18 @@ def _is_theirs_since(telling: Telling, customer: str, said: Fields) -> bool:
 
 
 def _product(telling: Telling, fields: Fields) -> Changed:
-    subscription = fields["external_subscription_key"]
-    own = [each for each in products_called(telling.connection, subscription) if each[:2] == (COMPANY, subscription)]
+    subscription, book = fields["external_subscription_key"], telling.program.catalogue
+    entry = entry_called(book, fields["product_book_key"])
+    own = [
+        product
+        for provider, key, product in products_called(telling.connection, subscription)
+        if (provider, key) == (COMPANY, subscription) and entry is not None and entry_called(book, product) == entry
+    ]
     if not own:
         _, is_new = state_product(telling, fields)
         return None if is_new else ()
     said = _without(fields, "external_subscription_key", "product_book_key", "customer_key", "created_at")
-    _, is_new = change_product(telling, ids.product_key_of(*own[0][1:]), said)
+    _, is_new = change_product(telling, ids.product_key_of(subscription, own[0]), said)
     return tuple(said) if is_new else ()
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from domain import ids
-from domain.catalogue import Entry
+from domain.catalogue import Catalogue, Entry
 from domain.customers import Attribution
 from domain.errors import Conflict, Rejected
 from domain.facts import COMPANY, ProductStatus, SubscriptionSeen
@@ -58,10 +58,12 @@ def state_product(telling: Telling, given: Mapping[str, Any]) -> tuple[ProductKe
         attributed_at=given.get("created_at"),
     )
     place = (COMPANY, subscription, document.product_key)
-    event_key = ids.derived("said", PRODUCT_STATED, subscription)
-    if (before := stated(telling.connection, event_key)) is not None and _is_repeat(before, document, given):
+    event_key, before = _first_word(telling, document)
+    if before is not None and _is_repeat(before, document, given):
         return place, False
-    _check_free(telling, subscription)
+    if before is not None:
+        raise _taken(place)
+    _check_free(telling, document)
     if entry.key in _archived(telling):
         raise Rejected(
             "is archived, so it is sold no more; name another entry, or take it back first", "product_book_key"
@@ -70,25 +72,55 @@ def state_product(telling: Telling, given: Mapping[str, Any]) -> tuple[ProductKe
     return place, True
 
 
-def _is_repeat(before: bytes, document: ProductStated, given: Mapping[str, Any]) -> bool:
-    known = msgspec.json.decode(before, type=ProductStated)
+def _first_word(telling: Telling, document: ProductStated) -> tuple[str, ProductStated | None]:
+    """The key of the statement that there is such a product, and what it said if it was made.
+
+    The first product stated on a subscription has the key that was the subscription's when that could have only one.
+    Raises Conflict for a further product of another customer.
+    """
+    subscription, product = document.subscription_key, document.product_key
+    for names in ((subscription,), (subscription, product)):
+        event_key = ids.derived("said", PRODUCT_STATED, *names)
+        if (body := stated(telling.connection, event_key)) is None:
+            break
+        known = msgspec.json.decode(body, type=ProductStated)
+        if known.product_key == product:
+            return event_key, known
+        if known.customer_key != document.customer_key:
+            whose = f'"{subscription}" is a subscription of customer "{known.customer_key}"'
+            raise Conflict(f"{whose}; take another key for another customer", "external_subscription_key")
+    return event_key, None
+
+
+def _is_repeat(known: ProductStated, document: ProductStated, given: Mapping[str, Any]) -> bool:
     if given.get("created_at") is None and known.effective_at == known.stated_at:
         document = msgspec.structs.replace(document, effective_at=known.effective_at)
     return msgspec.structs.replace(document, stated_at=known.stated_at) == known
 
 
-def _check_free(telling: Telling, subscription: str) -> None:
-    taken = [each for each in products_called(telling.connection, subscription) if each[1] == subscription]
-    if taken:
-        provider, _, product = taken[0]
-        name = ids.product_key_of(subscription, product)
-        who = "the company itself" if provider == COMPANY else provider.capitalize()
-        raise Conflict(f'"{subscription}" is product {name} already, told of by {who}', "external_subscription_key")
+def _check_free(telling: Telling, document: ProductStated) -> None:
+    """What a provider bills has only the products that it says."""
+    subscription, product = document.subscription_key, document.product_key
+    for place in products_called(telling.connection, subscription):
+        if place[1] == subscription and (place[0] != COMPANY or place[2] == product):
+            raise _taken(place)
+
+
+def _taken(place: ProductKey) -> Conflict:
+    provider, subscription, product = place
+    name = ids.product_key_of(subscription, product)
+    who = "the company itself" if provider == COMPANY else provider.capitalize()
+    return Conflict(f'"{subscription}" is product {name} already, told of by {who}', "external_subscription_key")
+
+
+def entry_called(book: Catalogue, key: str) -> Entry | None:
+    """The entry with this key of ours, or this id of a provider's."""
+    return book.entries.get(key) or book.match((), key)
 
 
 def _entry(telling: Telling, key: str, problems: Problems) -> Entry | None:
     book = telling.program.catalogue
-    entry = book.entries.get(key) or book.match((), key)
+    entry = entry_called(book, key)
     if entry is None:
         hint = near_miss(key, sorted([*book.entries, *book.by_external_key]))
         problems.add("product_book_key", hint or f'no product book entry has the key "{key}"; see /product_book')
@@ -122,7 +154,7 @@ def change_product(telling: Telling, key: str, given: Mapping[str, Any]) -> tupl
 def _change_own(telling: Telling, place: ProductKey, given: Mapping[str, Any]) -> tuple[ProductKey, bool]:
     _, subscription, product = place
     telling.lock(f"{COMPANY}:subscription:{subscription}")
-    last = _last_stated(telling, subscription)
+    last = _last_stated(telling, subscription, product)
     item = last.items[0]
     now = {
         "status": last.status.value,
@@ -154,14 +186,14 @@ def _change_own(telling: Telling, place: ProductKey, given: Mapping[str, Any]) -
     return place, True
 
 
-def _last_stated(telling: Telling, subscription: str) -> SubscriptionSeen:
+def _last_stated(telling: Telling, subscription: str, product: str) -> SubscriptionSeen:
     rows = fetch(
         telling.connection,
         "select * from subscription_snapshots where provider = :provider and subscription_key = :key",
         provider=COMPANY,
         key=subscription,
     )
-    return in_order(map(snapshot_of, rows))[-1]
+    return in_order(seen for row in rows if (seen := snapshot_of(row)).items[0].product_key == product)[-1]
 
 
 def _seller(telling: Telling, place: ProductKey, owner: str | None) -> Attribution | None:

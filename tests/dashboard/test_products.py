@@ -10,6 +10,7 @@ from tests.dashboard.running import Api
 from tests.stage import LONG_AGO, Stage
 
 JANUARY = 1767225600000
+DAY = 86_400_000
 
 
 @pytest.fixture
@@ -68,6 +69,42 @@ def test_a_key_that_is_taken_is_refused_naming_the_product(program: Stage, api: 
     assert "sub_1/prod_chat" in taken["message"]
     assert "Stripe" in taken["message"]
     assert "lic-1/prod_inbox" in api.post("/products", inbox(quantity=2), status=409)["message"]
+
+
+def chat(**said: Any) -> dict[str, Any]:
+    """Acme's Live Chat on the same license."""
+    return {**inbox(**said), "product_book_key": "prod_chat"}
+
+
+def test_one_subscription_has_several_products_each_stated_by_itself(program: Stage, api: Api) -> None:
+    """In whatever order of their days; what becomes of one leaves the other alone, and its own key leads to each."""
+    api.post("/customers", {"customer_key": "acme", "partner_key": "ada", "attributed_at": JANUARY})
+    later = api.post("/products", inbox(amount=9900, currency="usd", created_at=JANUARY + DAY))
+    made = api.post("/products", chat(status="trial", amount=4900, currency="usd", created_at=JANUARY))
+    assert (made["key"], made["status"], made["purchased_at"]) == ("lic-1/prod_chat", "trial", JANUARY)
+    assert api.get("/products/lic-1/prod_inbox") == later
+    assert api.post("/products", chat(status="trial", amount=4900, currency="usd", created_at=JANUARY)) == made
+    assert "lic-1/prod_chat" in api.post("/products", chat(quantity=2), status=409)["message"]
+    churned = api.patch("/products/lic-1/prod_chat", {"status": "churned"})
+    assert [step["status"] for step in churned["history"]] == ["trial", "churned"]
+    assert api.get("/products/lic-1/prod_inbox") == later
+    again = api.patch("/products/lic-1/prod_chat", {"status": "active"})
+    assert (again["status"], again["amount"]) == ("active", 4900)
+    listed = api.get("/products", external_subscription_key="lic-1")["items"]
+    assert sorted(each["key"] for each in listed) == ["lic-1/prod_chat", "lic-1/prod_inbox"]
+    lines = [{"amount": 4900, "subscription_key": "lic-1/prod_chat"}, {"amount": 900, "subscription_key": "lic-1"}]
+    paid = {"key": "order-1", "amount": 5800, "currency": "usd", "customer_key": "acme", "lines": lines}
+    bare, named = api.post("/transactions", paid)["lines"]
+    assert named["product_key"] == "lic-1/prod_chat"
+    assert 'may mean any of "lic-1/prod_chat", "lic-1/prod_inbox"' in bare["reason"]
+
+
+def test_a_subscription_is_one_customer_s(program: Stage, api: Api) -> None:
+    """A further product on it for somebody else is refused, naming whose it is."""
+    api.post("/products", inbox())
+    refused = api.post("/products", chat(customer_key="beta"), status=409)
+    assert refused["errors"][0]["field"] == "external_subscription_key"
+    assert '"acme"' in refused["message"]
 
 
 def test_what_a_provider_bills_is_its_own_to_say(program: Stage, api: Api) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.facts import ProductStatus, Source, SubscriptionItem, SubscriptionSeen
+from domain.facts import COMPANY, ProductStatus, Source, SubscriptionItem, SubscriptionSeen
 from domain.products import (
     Evidence,
     ProductVersion,
@@ -206,6 +206,24 @@ def test_items_beyond_the_first_page_are_not_removed() -> None:
     assert story([*facts[:2], seen(4, ACTIVE, "chat", ended=True, items_missing=True)])["inbox"][-1] == (4, CHURNED)
 
 
+def test_what_the_company_states_of_one_product_leaves_the_others() -> None:
+    """Each statement speaks of its own product: another comes beside it, changes and ends without it."""
+    facts = [
+        replace(each, provider=COMPANY)
+        for each in (
+            seen(0, ACTIVE, "chat"),
+            seen(1, TRIAL, "inbox"),
+            seen(2, CHURNED, "chat", ended=True, absorbing=False),
+            seen(3, ACTIVE, "inbox"),
+            seen(4, ACTIVE, "chat"),
+        )
+    ]
+    assert story(facts) == {
+        "chat": [(0, ACTIVE), (2, CHURNED), (4, ACTIVE)],
+        "inbox": [(1, TRIAL), (3, ACTIVE)],
+    }
+
+
 def test_a_history_answers_as_of_any_moment() -> None:
     """Before the first version there is none; from each version on it holds; the purchase is the first real start."""
     history = [ProductVersion(at(0), NONE), ProductVersion(at(5), TRIAL), ProductVersion(at(9), CHURNED)]
@@ -235,17 +253,20 @@ _snapshots = st.builds(
 )  # fmt: skip
 
 
-def _told(found: list[SubscriptionSeen], *, numbered: bool) -> list[SubscriptionSeen]:
-    """As one provider tells them: it numbers all of them, and then no end absorbs, or none."""
+def _told(found: list[SubscriptionSeen], provider: str, *, numbered: bool) -> list[SubscriptionSeen]:
+    """As one provider tells them: it numbers all of them, and then no end absorbs, or none. Nor does one stated."""
     return [
-        replace(s, absorbing=s.absorbing and not numbered,
+        replace(s, provider=provider, absorbing=s.absorbing and not numbered and provider != COMPANY,
                 source=replace(s.source, event_key=f"evt_{n}", version=s.source.version if numbered else 0))
         for n, s in enumerate(found)
     ]  # fmt: skip
 
 
 _facts = st.builds(
-    lambda found, numbered: _told(found, numbered=numbered), st.lists(_snapshots, max_size=8), st.booleans()
+    lambda found, provider, numbered: _told(found, provider, numbered=numbered and provider != COMPANY),
+    st.lists(_snapshots, max_size=8),
+    st.sampled_from(["stripe", "stripe", COMPANY]),
+    st.booleans(),
 )
 _evidence = st.lists(
     st.builds(lambda s, p, r: paid(s, p, recurring=r), st.integers(0, 6), st.sampled_from(_PRODUCTS), st.booleans()),

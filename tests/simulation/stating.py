@@ -105,7 +105,8 @@ class _Company:
     def _product(self, source: Source) -> Statement:
         number = self.random.randint(0, 2)
         status = self.random.choice([ProductStatus.TRIAL, ProductStatus.ACTIVE, ProductStatus.CHURNED])
-        item = SubscriptionItem(PRODUCTS[number], (), 1, self.random.choice([None, 5_000]))
+        product = PRODUCTS[(number + self.random.choice([0, 0, 0, 1])) % len(PRODUCTS)]
+        item = SubscriptionItem(product, (), 1, self.random.choice([None, 5_000]))
         owner = self.company_keys[number % len(self.company_keys)]
         seen = SubscriptionSeen(
             COMPANY, f"lic_{number}", owner, source, self._some_time(), status, status.value,

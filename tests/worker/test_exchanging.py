@@ -210,6 +210,23 @@ def test_customers_products_and_payments_earn_what_the_api_would(imported: Impor
     assert stage.books() == books
 
 
+def test_a_row_for_another_product_of_a_subscription_is_that_product(imported: Importing, stage: Stage) -> None:
+    """It comes beside the one that is there, whose amount stays; a row with other words changes the one it names."""
+    imported("partners", PARTNERS)
+    imported("product_book", BOOK + "Chat,prod_chat,,,\n")
+    imported("customers", CUSTOMERS)
+    imported("products", PRODUCTS)
+    both = PRODUCTS + "S-1,prod_chat,acme,trial,4900,USD,1,2026-02-03\n"
+    assert imported.counts("products", both) == (1, 0, 1)
+    stage.drainer.sweep()
+    assert imported.counts("products", both.replace("trial,4900", "active,4900")) == (0, 1, 1)
+    stage.drainer.sweep()
+    assert stage.ask("select product_key, status, amount_minor from products order by 1") == [
+        ("prod_chat", "active", 4900),
+        ("prod_inbox", "active", 9900),
+    ]
+
+
 def test_a_payment_that_says_otherwise_under_a_known_key_is_refused(imported: Importing, stage: Stage) -> None:
     """A key is one payment's for ever: the row with another amount is named, and the new one beside it is not kept."""
     imported("transactions", TRANSACTIONS)

@@ -60,7 +60,7 @@ def _customer(body: bytes, source: Source) -> tuple[BillingEvent, ...]:
 
 
 def _product(body: bytes, source: Source) -> tuple[BillingEvent, ...]:
-    """A subscription with one item. It may come back after it was churned: the company says how it is."""
+    """One product of a subscription, and nothing of others on it. It may come back: the company says how it is."""
     said = msgspec.json.decode(body, type=ProductStated)
     status = ProductStatus(said.status)
     seen = facts.SubscriptionSeen(
