@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from domain import ids
 from domain.case import Program
 from domain.decide import Booking
-from domain.errors import CannotProcess, TryLater
+from domain.errors import CannotProcess, Conflict, TryLater
 from domain.facts import COMPANY, NotUsed
 from infra.batch import process, translated
 from infra.bodies import decode, encode
@@ -130,7 +130,7 @@ def event_key_of(kind: str, document: Statement) -> str:
 
 
 def stated(connection: Connection, event_key: str) -> bytes | None:
-    """The body of a statement that was made before; None: it was not."""
+    """The body of a statement that was made before; None: it was not. Raises Conflict where it was erased."""
     rows = fetch(
         connection,
         "select body_codec, body, body_bytes from inbox where provider = :provider and event_key = :key",
@@ -140,7 +140,7 @@ def stated(connection: Connection, event_key: str) -> bytes | None:
     if not rows:
         return None
     if rows[0].body is None:
-        raise CannotProcess("what was stated under this key was erased")
+        raise Conflict("what was stated under this key was erased; take another key")
     return decode(rows[0].body_codec, rows[0].body, rows[0].body_bytes)
 
 

@@ -1,16 +1,22 @@
 """`attribution customers erase`: a person's details are nowhere any more, and the books are as they were."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from domain.errors import Conflict
 from infra.bodies import decode
+from infra.clock import system_clock
 from infra.fingerprint import fingerprint
 from infra.inbox import claim
 from infra.outgoing.messenger import Messenger
 from infra.settings import load_settings
+from infra.stated.products import state_product
+from infra.stated.telling import Telling, tell
+from infra.stated.transactions import state_transaction
 from infra.unit_of_work import unit_of_work_on
 from tests import stripe_examples
 from tests.builders import item, line, stripe_events
@@ -158,6 +164,27 @@ def test_what_comes_later_is_judged_as_if_nobody_had_been_erased(attribution: At
         " where provider_customer_key = 'cus_1' and email like '%person%'"
     )
     assert (email.startswith("erased-"), metadata) == (True, {"plan": "pro"})
+
+
+def test_what_was_erased_is_not_posted_again_under_its_key(attribution: Attribution, stage: Stage) -> None:
+    """Nobody can say whether it is the same: whoever posts it again is refused for good, and told what to do."""
+    sold = {"product_book_key": "prod_inbox", "external_subscription_key": "lic-1", "customer_key": "acme"}
+    paid = {"key": "order-1", "amount": 1000, "currency": "usd", "customer_key": "acme"}
+    work: tuple[Callable[[Telling], object], ...] = (
+        lambda telling: state_product(telling, sold),
+        lambda telling: state_transaction(telling, paid),
+    )
+
+    def post(one: Callable[[Telling], object]) -> None:
+        with stage.engine.begin() as connection:
+            tell(connection, stage.settings, system_clock(), one)
+
+    for each in work:
+        post(each)
+    assert attribution("customers", "erase", "acme", "--yes").code == 0
+    for each in work:
+        with pytest.raises(Conflict, match="was erased; take another key"):
+            post(each)
 
 
 def test_where_no_rule_reads_it_nothing_is_kept(attribution: Attribution, engine: Engine) -> None:
