@@ -1,6 +1,6 @@
 """Which credits must be judged again in the ledger in memory: those of whoever paid, or on what was paid for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from domain.known import Touched
@@ -43,3 +43,44 @@ def _asking(paid: Transaction, payers: _Moments, charged: _Moments) -> Iterator[
     if credited and _payer(paid) in payers:
         yield payers[_payer(paid)]
     yield from (charged[place] for place in _subscriptions(paid, credited) if place in charged)
+
+
+def beyond(transactions: Mapping[str, Transaction], found: Mapping[str, str], told: Collection[str]) -> dict[str, str]:
+    """The causes of credits on all that was charged together with what a credit among `found` is, or was, of.
+
+    `told`: what was told anew, and may have stood elsewhere before.
+    """
+    since: dict[tuple[str, str], list[tuple[datetime, str]]] = {}
+    for key, cause in found.items():
+        credit = transactions[key]
+        for charge in _charges_of(credit, transactions.values(), told):
+            for place in _subscriptions(charge, charge.lines):
+                since.setdefault(place, []).append((credit.occurred_at, cause))
+    causes: dict[str, str] = {}
+    for paid in transactions.values():
+        for place in _subscriptions(paid, [line for line in paid.lines if line.net_minor < 0]) & since.keys():
+            named = [cause for moment, cause in since[place] if paid.occurred_at >= moment]
+            if named:
+                causes[paid.key] = min(named + [causes.get(paid.key, named[0])])
+    return {key: cause for key, cause in causes.items() if key not in found}
+
+
+def _charges_of(credit: Transaction, all_paid: Iterable[Transaction], told: Collection[str]) -> Iterator[Transaction]:
+    """Of each credit line the latest charge before it, and the latest of those that were not told anew."""
+    for line in credit.lines:
+        if line.net_minor >= 0 or line.subscription_key is None or line.product_key is None:
+            continue
+        earlier = [
+            paid
+            for paid in all_paid
+            if (paid.provider, paid.currency) == (credit.provider, credit.currency)
+            and (paid.occurred_at, paid.key) < (credit.occurred_at, credit.key)
+            and any(
+                (each.subscription_key, each.product_key) == (line.subscription_key, line.product_key)
+                and each.net_minor > 0
+                for each in paid.lines
+            )
+        ]
+        earlier.sort(key=lambda paid: (paid.occurred_at, paid.key))
+        yield from earlier[-1:]
+        yield from [paid for paid in earlier if paid.key not in told][-1:]

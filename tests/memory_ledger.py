@@ -35,7 +35,7 @@ from domain.references import led_to_products
 from domain.reversals import ReversalKey, key_of
 from domain.standings import Standing
 from domain.transactions import Line, Transaction
-from tests.memory_credits import with_credits
+from tests.memory_credits import beyond, with_credits
 from tests.memory_windows import window_of
 
 NO_LONGER_EARNED = "no trigger asks for it any more"
@@ -163,6 +163,8 @@ class MemoryLedger:
                 directly[paid.key] = causes
         for key, named in with_credits(self.transactions, directly, touched).items():
             found.transactions.setdefault(key, min(named))
+        if touched.credited:
+            found.transactions.update(beyond(self.transactions, found.transactions, touched.transactions))
         for place, (_, cause) in (*touched.customers.items(), *touched.followers.items()):
             found.people.setdefault(place, cause)
         owned = self._owners()

@@ -243,8 +243,46 @@ select key, min(cause) as cause from (
 """  # noqa: E501
 
 
-def affected(connection: Connection, touched: Touched, horizon: timedelta) -> Affected:
-    """What must be judged again, each with its cause; payments on a subscription as far back as `horizon`."""
+#: A whole that is credited takes back of the latest charge that any of its lines is of, what earlier ones left of that.
+#: Where it may be of another charge now, so do other credits on all that was charged together with either: with the
+#: charge that each line is of now, and with the latest that was not told anew, of which it may have been before.
+_BEYOND = """
+with credits as (
+    select t.key, t.provider, t.currency, t.occurred_at, c.subscription_key, c.product_key
+    from transactions t join transaction_lines c on c.transaction_key = t.key and c.gross_minor < c.discount_minor
+    where t.key = any(:found)
+), charges as (
+    select credits.key as credit, credits.occurred_at, charge.transaction_key from credits cross join lateral (
+        (select p.transaction_key from transaction_lines p
+            join transactions t on t.key = p.transaction_key and t.currency = credits.currency
+            where p.provider = credits.provider and p.subscription_key = credits.subscription_key
+                and p.product_key = credits.product_key and p.gross_minor > p.discount_minor
+                and p.occurred_at <= credits.occurred_at
+                and (p.occurred_at, p.transaction_key collate "C") < (credits.occurred_at, credits.key)
+            order by p.occurred_at desc, p.transaction_key collate "C" desc limit 1)
+        union
+        (select p.transaction_key from transaction_lines p
+            join transactions t on t.key = p.transaction_key and t.currency = credits.currency
+            where p.provider = credits.provider and p.subscription_key = credits.subscription_key
+                and p.product_key = credits.product_key and p.gross_minor > p.discount_minor
+                and p.occurred_at <= credits.occurred_at
+                and (p.occurred_at, p.transaction_key collate "C") < (credits.occurred_at, credits.key)
+                and p.transaction_key <> all(:told)
+            order by p.occurred_at desc, p.transaction_key collate "C" desc limit 1)
+    ) charge
+)
+select distinct also.transaction_key as key, charges.credit from charges
+join transaction_lines l on l.transaction_key = charges.transaction_key
+join transaction_lines also on also.provider = l.provider and also.subscription_key = l.subscription_key
+    and also.occurred_at >= charges.occurred_at and also.gross_minor < also.discount_minor
+"""
+
+
+def affected(connection: Connection, touched: Touched, horizon: timedelta, *, with_wholes: bool = True) -> Affected:
+    """What must be judged again, each with its cause; payments on a subscription as far back as `horizon`.
+
+    `with_wholes`: False where no trigger is judged on whole payments.
+    """
     found = Affected(dict(touched.transactions), {}, dict(touched.moved))
     if touched.customers or touched.subscriptions or touched.credits or touched.credited:
         rows = fetch(
@@ -263,9 +301,21 @@ def affected(connection: Connection, touched: Touched, horizon: timedelta) -> Af
         )
         for row in rows:
             found.transactions.setdefault(row.key, row.cause)
+    if touched.credited and with_wholes:
+        _add_beyond(connection, touched, found)
     for place, (_, cause) in (*touched.customers.items(), *touched.followers.items()):
         found.people.setdefault(place, cause)
     return found
+
+
+def _add_beyond(connection: Connection, touched: Touched, found: Affected) -> None:
+    rows = fetch(connection, _BEYOND, found=sorted(found.transactions), told=sorted(touched.transactions))
+    causes: dict[str, str] = {}
+    for row in rows:
+        cause = found.transactions[row.credit]
+        causes[row.key] = min(cause, causes.get(row.key, cause))
+    for key, cause in causes.items():
+        found.transactions.setdefault(key, cause)
 
 
 def add_owners(connection: Connection, touched: Touched, found: Affected) -> None:

@@ -32,6 +32,7 @@ class PostgresLedger:
         self._by_email = program.links_by_email
         self._has_occasions = bool(program.docket.on_occasions)
         self._needed = program.docket.needed
+        self._asks_of_the_whole = program.docket.asks_of_the_whole
 
     def load_known(self, events: Sequence[BillingEvent], catalogue: Catalogue) -> Known:
         """Everything recorded that recording can meet."""
@@ -43,7 +44,7 @@ class PostgresLedger:
 
     def affected(self, touched: Touched, horizon: timedelta) -> Affected:
         """What must be judged again."""
-        found = affected(self._connection, touched, horizon)
+        found = affected(self._connection, touched, horizon, with_wholes=self._asks_of_the_whole)
         if self._has_occasions and touched.subscriptions:
             add_owners(self._connection, touched, found)
         return found

@@ -15,13 +15,15 @@ from infra.ledger.postgres import PostgresLedger
 from infra.program import ProgramReader
 from infra.rows import fetch
 from infra.settings import load_settings
+from tests.domain.tables import read
+from tests.domain.test_stories_of_money import PROGRAM, TWO_STEPS_AWAY
 from tests.memory_addresses import AddressLedger
 from tests.simulation.histories import draw
-from tests.simulation.in_memory import MemoryStage, events_of
+from tests.simulation.in_memory import LONG_AGO, MemoryStage, TableTrigger, events_of
 from tests.simulation.retelling import passed_on, retold
 from tests.simulation.stating import statements
 from tests.simulation.trial import settings_of
-from tests.simulation.world import World
+from tests.simulation.world import PartnerTerms, World
 from tests.stage import Stage
 
 Page = list[tuple[object, ...]]
@@ -136,6 +138,32 @@ def test_credits_on_what_another_customer_paid_are_booked_alike(engine: Engine, 
         *in_portions(random, events),
     ]:
         assert played(stage, facts) == page(memory.play(facts))
+    assert memory.judge_everything() == []
+
+
+@pytest.mark.parametrize("order", range(4))
+@pytest.mark.parametrize("story", TWO_STEPS_AWAY)
+def test_credits_two_steps_away_are_booked_alike(engine: Engine, story: str, order: int) -> None:
+    """Fact by fact, in several orders, both book the same on credits that share only a charge with what is told."""
+    facts = [step.fact for step in read(PROGRAM + TWO_STEPS_AWAY[story]) if step.fact is not None]
+    random = Random(order)
+    told = random.sample(facts, len(facts)) if order else facts
+    memory, stage = MemoryStage(), Stage(engine)
+    for partner in ("ada", "bob"):
+        memory.say(PartnerTerms(partner, None, None, ()))
+        stage.partner(partner)
+    document = {"name": "all", "event": "transaction_created", "action": {"type": "percent", "percent": "10"}}
+    memory.say(TableTrigger("all", 1, LONG_AGO, document))
+    stage.trigger("all", "10")
+    stage.drainer.sweep()
+    owed: dict[str, int] = {}
+    for fact in told:
+        booked = memory.play([fact])
+        assert [(row[0], row[1]) for row in played(stage, [fact])] == [(row[0], row[1]) for row in page(booked)]
+        for booking in booked:
+            claimed = booking.entry.claimant.occasion_key
+            owed[claimed] = owed.get(claimed, 0) + booking.entry.amount_minor
+    assert {row[1]: row[4] for row in stage.commissions()} == {key: minor for key, minor in owed.items() if minor}
     assert memory.judge_everything() == []
 
 

@@ -138,7 +138,52 @@ expect          2.00 USD to ada by ten for Inbox in in_1, declined, adjusting
 expect          -10.00 USD to ada by ten for Inbox in in_2, pending
 """,
 }
-STORIES = TOLD_OTHERWISE | TAKEN_BACK
+OTHERS_BILLED = """
+on 2026-01-02   customer  cus_4 is hooli of ada
+on 2026-01-02   customer  cus_5 is initech of ada
+on 2026-01-01   trigger   all: 10 percent of every payment
+on 2026-01-05   stripe    in_1 of cus_1 paid 100.00 USD Inbox on sub_1 + 100.00 USD Live Chat on sub_2
+on 2026-01-20   stripe    in_3 of cus_4 paid -100.00 USD Live Chat on sub_2
+"""
+#: Who is credited shares neither subscription nor customer with what is told, but what both were charged for together.
+TWO_STEPS_AWAY = {
+    "a charge told late is what another credit is of, which leaves a third customer's more to take back": f"""
+{OTHERS_BILLED}
+on 2026-01-10   stripe    in_2 of cus_3 paid -150.00 USD Inbox on sub_1
+expect          20.00 USD to ada by all in in_1, pending
+expect          -15.00 USD to ada by all in in_2, pending
+expect          -5.00 USD to ada by all in in_3, pending
+on 2026-01-07   stripe    in_4 of cus_5 paid 80.00 USD Inbox on sub_1
+expect          20.00 USD to ada by all in in_1, pending
+expect          -8.00 USD to ada by all in in_2, pending
+expect          -10.00 USD to ada by all in in_3, pending
+expect          8.00 USD to ada by all in in_4, pending
+""",
+    "a credit told late leaves a third customer's less to take back": f"""
+{OTHERS_BILLED}
+expect          20.00 USD to ada by all in in_1, pending
+expect          -10.00 USD to ada by all in in_3, pending
+on 2026-01-10   stripe    in_2 of cus_3 paid -150.00 USD Inbox on sub_1
+expect          20.00 USD to ada by all in in_1, pending
+expect          -15.00 USD to ada by all in in_2, pending
+expect          -5.00 USD to ada by all in in_3, pending
+""",
+    "a charge that turns out to be of another day gives a credit back to the charge before it": f"""
+{OTHERS_BILLED}
+on 2026-01-07   stripe    in_4 of cus_5 paid 80.00 USD Inbox on sub_1
+on 2026-01-10   stripe    in_2 of cus_3 paid -150.00 USD Inbox on sub_1
+expect          20.00 USD to ada by all in in_1, pending
+expect          -8.00 USD to ada by all in in_2, pending
+expect          -10.00 USD to ada by all in in_3, pending
+expect          8.00 USD to ada by all in in_4, pending
+on 2026-01-30   stripe    in_4 of cus_5 paid 80.00 USD Inbox on sub_1
+expect          20.00 USD to ada by all in in_1, pending
+expect          -15.00 USD to ada by all in in_2, pending
+expect          -5.00 USD to ada by all in in_3, pending
+expect          8.00 USD to ada by all in in_4, pending
+""",
+}
+STORIES = TOLD_OTHERWISE | TAKEN_BACK | TWO_STEPS_AWAY
 
 
 @pytest.mark.parametrize("story", STORIES)
