@@ -114,5 +114,11 @@ def set_notice(connection: Connection, session: Session, notice: str | None) -> 
     connection.execute(statement, {"notice": said, "digest": _digest(session.value)})
 
 
+def add_notice(connection: Connection, session: Session, notice: str) -> None:
+    """What the next page is to say, unless something that was done waits to be said already."""
+    statement = text("update sessions set notice = coalesce(notice, :notice) where digest = :digest")
+    connection.execute(statement, {"notice": notice, "digest": _digest(session.value)})
+
+
 def _digest(value: str) -> bytes:
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()

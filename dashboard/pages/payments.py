@@ -1,6 +1,5 @@
 """Payments with their lines, and why each trigger fired on them or not; those that no provider tells of, by hand."""
 
-import uuid
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -39,7 +38,7 @@ def find(page: ThisPage, filters: Annotated[Found, Query()]) -> Response:
 @router.get("/payments/new")
 def begin(page: ThisPage, customer_key: LongKey | None = None) -> Response:
     """An empty form, or one for a customer."""
-    return _form(page, {"customer_key": customer_key or "", "drawn_key": f"txn_{uuid.uuid4().hex}"})
+    return _form(page, {"customer_key": customer_key or ""})
 
 
 @router.post("/payments/new")
@@ -84,14 +83,13 @@ def _show(page: PageVisit, key: str, mistakes: Mistakes | None = None) -> Respon
         item=transactions.read(page, key).data,
         explained=explanations.explain(page, key).data,
         taken_back=reversals.list_reversals(page, key, Page(limit=LIMIT_MAX)).data,
-        drawn_key=page.form.get("drawn_key") or f"rev_{uuid.uuid4().hex}",
         mistakes=mistakes,
     )
 
 
 def _given_back(page: PageVisit, key: str) -> Answer[reversals.ReversalItem]:
     form, problems = page.form, Problems()
-    given: dict[str, Any] = {"key": form.get("drawn_key"), "line_key": form.get("line_key")}
+    given: dict[str, Any] = {"line_key": form.get("line_key")}
     currency = transactions.read(page, key).data.currency
     _read_amount(form.get("amount"), given, "", currency, problems)
     _read_moment(page, "given_back_at", given, problems)
@@ -131,9 +129,8 @@ def _given(page: PageVisit, problems: Problems) -> dict[str, Any]:
     """The form as the API takes it; what cannot be read is noted, and stands in with a nought."""
     form, currency = page.form, page.form.get("currency", "")
     given: dict[str, Any] = {
-        name: form[name] for name in ("customer_key", "currency", "subscription_key") if name in form
+        name: form[name] for name in ("customer_key", "currency", "subscription_key", "key") if name in form
     }
-    given["key"] = form.get("key") or form.get("drawn_key")
     _read_moment(page, "paid_at", given, problems)
     _read_amount(form.get("amount"), given, "", currency, problems)
     lines = []

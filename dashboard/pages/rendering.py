@@ -5,6 +5,7 @@ A template that names what nobody gave it fails, rather than showing nothing.
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -73,6 +74,7 @@ class Templates:
             moves=_moves,
             states=[state.value for state in CommissionState],
             file_of=_file_of,
+            drawn=lambda: secrets.token_urlsafe(18),
         )
 
     def answer(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import APIRouter, Depends
-from fastapi.concurrency import contextmanager_in_threadpool
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
@@ -25,13 +25,14 @@ from dashboard.access import PartnerMember, Person
 from dashboard.answers import SORTED_ERRORS, FieldError, refusal_of
 from dashboard.pages.cookies import Side, door_cookie, session_cookie
 from dashboard.pages.rendering import HEADERS, Templates
+from dashboard.pages.repeats import answer_before, keep_what_came, repeatable_form
 from dashboard.pages.typed import Days, in_days
 from dashboard.visits import BoundedRequest, Handler, Rooms, TooManyRequests, Visit, slot
 from domain.errors import Rejected
 from domain.problems import is_storable
 from infra.access import Member
 from infra.people import person_of
-from infra.sessions import Session, proves, session_of, set_notice
+from infra.sessions import Session, add_notice, proves, session_of, set_notice
 from infra.unit_of_work import unit_of_work_on
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -50,6 +51,7 @@ PASSWORD = "password"  # noqa: S105 - a name
 #: For so long after signing in, many things at once are done without asking for the password again.
 _SURE_FOR = timedelta(minutes=30)
 
+_DONE_BEFORE = "This was done already; sending the form once more changed nothing."
 _ENDED_MESSAGE = "this form is not from your browser's session, or too old; go back, reload the page and try again"
 
 
@@ -174,7 +176,7 @@ class _PageRoute(APIRoute):
             contextmanager_in_threadpool(self._visit(request, rooms, form)) as visit,
         ):
             request.scope["state"]["visit"] = visit
-            answered = await answer(request)
+            answered = await _answer_once(visit, lambda: answer(request))
         if request.method != "GET":
             rooms.wake.ring()
         return answered
@@ -216,6 +218,25 @@ class _PageRoute(APIRoute):
         if session is None or isinstance(session.who, Member) != (self.side is Side.PARTNER):
             raise HTTPException(404)
         return session
+
+
+async def _answer_once(page: PageVisit, answer: Callable[[], Coroutine[Any, Any, Response]]) -> Response:
+    """What comes of the request, or came of the same form before; what was refused, or only shown, is not kept."""
+    sent = repeatable_form(
+        page.form, page.request.url.path, page.session.value, page.who.actor, beside={TOKEN, PASSWORD}
+    )
+    if sent is None:
+        return await answer()
+    cookie = page.session.value
+    earlier = await run_in_threadpool(answer_before, page.connection, sent, cookie, page.now)
+    if earlier is not None:
+        if earlier.status_code == 303:
+            await run_in_threadpool(add_notice, page.connection, page.session, _DONE_BEFORE)
+        return earlier
+    came = await answer()
+    if came.status_code == 303 or page.answer_is_secret:
+        await run_in_threadpool(keep_what_came, page.connection, sent, came, cookie, page.now)
+    return came
 
 
 def _sign_in_path(request: Request, side: Side) -> str:

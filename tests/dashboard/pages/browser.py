@@ -22,6 +22,8 @@ class Form:
     fields: dict[str, str] = field(default_factory=dict)
     #: Where its buttons of their own lead, by what they say.
     buttons: dict[str, str] = field(default_factory=dict)
+    #: What pressing one of them sends beside the fields.
+    sent_by: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class Sheet(HTMLParser):
@@ -39,6 +41,7 @@ class Sheet(HTMLParser):
         self._open: list[str] = []
         self._texts: list[str] = []
         self._button: str | None = None
+        self._sent: dict[str, str] = {}
         self._select: str | None = None
         self._area: str | None = None
         self.feed(self.html)
@@ -75,6 +78,7 @@ class Sheet(HTMLParser):
                 self.forms[-1].fields[self._area] = ""
             case "button":
                 self._button = str(found.get("formaction") or self.forms[-1].action)
+                self._sent = {str(found["name"]): str(found.get("value", ""))} if "name" in found else {}
 
     def _input(self, found: Mapping[str, str | None]) -> None:
         name = str(found["name"])
@@ -99,6 +103,7 @@ class Sheet(HTMLParser):
             self.forms[-1].fields[self._area] += data.removeprefix("\n")
         if self._button is not None:
             self.forms[-1].buttons[data.strip()] = self._button
+            self.forms[-1].sent_by[data.strip()] = self._sent
         if self.rows and self.rows[-1] and {"td", "th"} & set(self._open):
             self.rows[-1][-1] += data
 
@@ -135,7 +140,7 @@ class Browser:
     def press(self, sheet: Sheet, button: str, status: int = 200, **fields: str) -> Sheet:
         """Fill a form in, press a button of it, and read where that leads to."""
         form = sheet.form(button)
-        answer = self.send(form.buttons[button], {**form.fields, **fields}, form.method)
+        answer = self.send(form.buttons[button], {**form.fields, **form.sent_by[button], **fields}, form.method)
         assert answer.status_code == status, f"{button}: {answer.status_code}: {answer.text}"
         return Sheet(answer)
 

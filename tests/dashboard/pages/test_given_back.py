@@ -23,9 +23,9 @@ def test_a_part_is_given_back_once_however_often_the_button_is_pressed(
 ) -> None:
     """With the decimals of its currency, for one line; the page says what is left, and who told is audited."""
     (inbox,) = [each["key"] for each in api.get("/transactions/order-1")["lines"] if each["external_product_key"]]
-    for _ in range(2):
+    for said in ("Given back: its commissions follow what is left.", "This was done already"):
         follows = grace.press(order, "Take it back", 200, amount="49.50", line_key=inbox)
-        assert "Given back: its commissions follow what is left." in follows.text
+        assert said in follows.text
     (made,) = api.get("/transactions/order-1/reversals")["items"]
     assert (made["amount"], made["line_keys"]) == (4950, [inbox])
     assert [made["key"], "credit note", "49.50 USD", inbox] in [row[:4] for row in follows.cells]
@@ -41,7 +41,6 @@ def test_what_is_wrong_is_said_at_its_field_and_nothing_is_done(grace: Browser, 
     refused = grace.press(order, "Take it back", 400, amount="148.01")
     assert "148.00 USD of the payment is left" in refused.text
     assert refused.form("Take it back").fields["amount"] == "148.01"
-    assert refused.form("Take it back").fields["drawn_key"] == order.form("Take it back").fields["drawn_key"]
     refused = grace.press(order, "Take it back", 400, amount="1,5", given_back_at="yesterday")
     assert {found.get("name") for _, found in refused.tags if found.get("aria-invalid")} == {"amount", "given_back_at"}
     grace.press(order, "Take it back", 400)
