@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from domain.errors import Rejected
 from domain.money import parse_currency
@@ -19,6 +29,12 @@ def _storable(value: str) -> str:
     if not is_storable(value):
         raise ValueError(UNSTORABLE)
     return value
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) and abs(value) <= AMOUNT_MAX else value
 
 
 def _currency(value: str) -> str:
@@ -64,12 +80,18 @@ Currency = Annotated[
     str, StringConstraints(pattern=_CURRENCY), AfterValidator(_currency), Field(description="ISO 4217.")
 ]
 Flag = StrictBool
+_NOTE_LENGTH_MAX = 500
+#: A text; a whole number or a truth is kept as the text that a provider's metadata would have for it.
+Note = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(max_length=_NOTE_LENGTH_MAX),
+    AfterValidator(_storable),
+    WithJsonSchema({"type": ["string", "integer", "boolean"], "maxLength": _NOTE_LENGTH_MAX}),
+]
 Metadata = Annotated[
-    dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_storable)],
-        Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)],
-    ],
-    Field(max_length=50),
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_storable)], Note],
+    Field(max_length=50, description="Numbers, true and false are kept as texts, as providers do."),
 ]
 
 

@@ -246,7 +246,7 @@ def _read_action(value: object, event: TriggerEvent | None, problems: Problems) 
         return None
     drip = _read_drip(value.get("drip"), problems)
     limit = _read_limit(value.get("limit"), event, problems)
-    kind = value.get("type")
+    kind = value.get("type") or _kind_meant(value)
     if kind == "percent":
         if event is not None and event is not TriggerEvent.TRANSACTION_CREATED:
             problems.add("action.type", f"must be flat: {event} carries no payment to take a percentage of")
@@ -255,8 +255,15 @@ def _read_action(value: object, event: TriggerEvent | None, problems: Problems) 
     if kind == "flat":
         flat = _read_flat(value, problems)
         return None if flat is None else FlatAction(*flat, drip, limit)
-    problems.add("action.type", "must be percent or flat")
+    examples = '{"type": "percent", "percent": "10"} or {"type": "flat", "amount": 500, "currency": "usd"}'
+    problems.add("action.type", f"must be percent or flat, such as {examples}")
     return None
+
+
+def _kind_meant(value: Mapping[object, object]) -> str | None:
+    """What an action without `type` can only be."""
+    said = [kind for kind, sign in (("percent", "percent"), ("flat", "amount")) if sign in value]
+    return said[0] if len(said) == 1 else None
 
 
 def _read_percent(value: Mapping[object, object], problems: Problems) -> Decimal | None:

@@ -39,14 +39,13 @@ DOCUMENT_PROPERTIES: dict[str, Any] = {
         "type": "object",
         "description": 'percent ("12.5") or flat (minor units and currency), each with optional drip and limit',
         "properties": {
-            "type": {"type": "string", "enum": ["percent", "flat"]},
+            "type": {"type": "string", "enum": ["percent", "flat"], "description": "percent or amount says it, too."},
             "percent": {"type": "string"},
             "amount": {"type": "integer"},
             "currency": {"type": "string"},
             "drip": {"type": ["object", "null"]},
             "limit": {"type": ["object", "null"]},
         },
-        "required": ["type"],
     },
     "rules": {
         "type": ["object", "null"],

@@ -72,6 +72,19 @@ def test_an_unreadable_body_is_the_callers_mistake(api: Api, content: bytes, kin
     assert set(document) == {"message", "status", "errors"}
 
 
+def test_metadata_keeps_numbers_and_truths_as_texts(api: Api) -> None:
+    """As the providers' metadata has them, so that rules read one kind of thing; what is neither is refused."""
+    said = {"seats": 5, "trial": True, "plan": "pro"}
+    kept = {"seats": "5", "trial": "true", "plan": "pro"}
+    assert api.post("/partnerships", {"partner_key": "ada", "metadata": said})["metadata"] == kept
+    assert api.post("/customers", {"customer_key": "acme", "metadata": said})["metadata"] == kept
+    posted = {"amount": 5, "currency": "usd", "customer_key": "acme", "metadata": said}
+    assert api.post("/transactions", posted)["metadata"] == kept
+    wrong: dict[str, object] = {"a": None, "b": [1], "c": {}, "d": 1.5, "e": 10**40}
+    refusal = api.patch("/partnerships/ada", {"metadata": wrong}, 400)
+    assert [each["field"] for each in refusal["errors"]] == [f"metadata.{name}" for name in wrong]
+
+
 def test_what_is_wrong_with_a_body_is_said_in_its_own_words(api: Api) -> None:
     """A body that is no object, and a key that is too short, are refused in words of JSON and not of a library."""
     headers = {"Content-Type": "application/json"}

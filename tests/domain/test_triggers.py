@@ -109,6 +109,15 @@ def test_a_drip_and_a_limit_are_written_as_they_are_read() -> None:
     assert render_trigger(parse_trigger({**LEAST, "action": once}))["action"] == once
 
 
+@pytest.mark.parametrize("document", [LEAST, FULL])
+def test_an_action_says_what_it_is_by_what_it_pays(document: dict[str, Any]) -> None:
+    """Without `type`, a percentage or an amount says it; with both, or neither, it must be said."""
+    untyped = {name: value for name, value in document["action"].items() if name != "type"}
+    assert parse_trigger({**document, "action": untyped}) == parse_trigger(document)
+    for unclear in ({"percent": "20", "amount": 5, "currency": "usd"}, {"currency": "usd"}):
+        assert list(mistakes({**document, "action": unclear})) == ["action.type"]
+
+
 MISTAKE_TABLE = """
 {"nmae": "x"}                                                      nmae                  unknown field
 {"id": 5}                                                          id                    a trigger has name
