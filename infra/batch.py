@@ -6,7 +6,7 @@ decides what happens when it fails (`worker.drain`).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -35,7 +35,7 @@ from domain.known import Changes, Known, ProviderCustomerKey
 from infra import crashpoint
 from infra.catalogue_changes import record_catalogue
 from infra.clock import Clock
-from infra.inbox import Envelope, InboxState, Mark, give_back, mark
+from infra.inbox import Envelope, InboxState, Mark, mark
 from infra.ledger.addresses import address_locks
 from infra.ledger.deciding import judge_again, judge_partner, settle
 from infra.ledger.held import Held, lock_name
@@ -54,8 +54,6 @@ from infra.program_changes import (
 from infra.rows import as_json, fetch
 from infra.waking import wake_waiting
 
-#: How soon an envelope is due again whose customer another worker was busy with.
-BUSY_DELAY = timedelta(milliseconds=50)
 #: Transactions judged again in one go because the program changed; the rest follow as inbox rows of their own.
 PORTION = 500
 
@@ -84,7 +82,8 @@ class BatchResult:
     """What a batch did."""
 
     marks: list[Mark] = field(default_factory=list)
-    busy: list[Envelope] = field(default_factory=list)
+    #: Not begun: others have their customers. The caller still holds their claims.
+    busy: list[Translated] = field(default_factory=list)
     bookings: list[Booking] = field(default_factory=list)
     #: None: nothing was recorded, for what was judged was a change of the program.
     changes: Changes | None = None
@@ -109,8 +108,6 @@ def process(connection: Connection, batch: Sequence[Translated], reader: Program
     worked = [(each.envelope, each.events, each.catalogue) for each in locked.mine]
     result = BatchResult(marks_of(worked, bookings, known, changes, entries, now), locked.busy, bookings, changes)
     mark(connection, result.marks)
-    if locked.busy:
-        give_back(connection, locked.busy, BUSY_DELAY)
     return result
 
 
@@ -126,15 +123,13 @@ def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, c
     if work.kind in (CUSTOMERS, PARTNER_JOINED):
         judged = _judge_occasions(connection, ledger, work, program, envelope.cause)
         if judged is None:
-            give_back(connection, [envelope], BUSY_DELAY)
-            return BatchResult(busy=[envelope])
+            return BatchResult(busy=[Translated(envelope, ())])
         bookings, after = judged
     else:
         asked = affected_portion(connection, work, PORTION)
         touched = _until_busy(connection, asked)
         if asked and not touched:
-            give_back(connection, [envelope], BUSY_DELAY)
-            return BatchResult(busy=[envelope])
+            return BatchResult(busy=[Translated(envelope, ())])
         affected = Affected(dict.fromkeys((row.key for row in touched), envelope.cause))
         bookings = judge_again(ledger, affected, program, Held(connection))
         after = touched[-1].key if len(touched) == PORTION or len(touched) < len(asked) else None
@@ -186,12 +181,12 @@ class _Locked:
     """Envelopes whose customers are ours for this transaction, those whose are not, and what is locked."""
 
     mine: list[Translated]
-    busy: list[Envelope]
+    busy: list[Translated]
     names: set[str]
 
 
 def _lock(connection: Connection, batch: Sequence[Translated]) -> _Locked:
-    """Lock every customer the batch is about, under all names; envelopes of busy customers are left for later."""
+    """Lock every customer the batch is about, under all names; what is about busy customers is left for later."""
     events = [event for translated in batch for event in translated.events]
     named = {(e.provider, e.provider_customer_key) for e in events if e.provider_customer_key is not None}
     linked, owners = _linked(connection, named), _owners(connection, batch)
@@ -199,7 +194,7 @@ def _lock(connection: Connection, batch: Sequence[Translated]) -> _Locked:
     locked = lock_customers(connection, {name for names in needed.values() for name in names})
     return _Locked(
         mine=[translated for translated in batch if needed[translated.envelope.id] <= locked],
-        busy=[translated.envelope for translated in batch if not needed[translated.envelope.id] <= locked],
+        busy=[translated for translated in batch if not needed[translated.envelope.id] <= locked],
         names=locked,
     )
 

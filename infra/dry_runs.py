@@ -46,7 +46,7 @@ class _Done:
 
     def add(self, result: BatchResult) -> None:
         self.marks += result.marks
-        self.busy += result.busy
+        self.busy += [each.envelope for each in result.busy]
         self.bookings += result.bookings
         if result.changes is not None:
             self.changes.append(result.changes)

@@ -19,7 +19,7 @@ from infra.providers.stripe.example_events import item, line
 from infra.settings import load_settings
 from tests.fake_stripe import FakeStripe, Trouble, fake_stripe
 from tests.stage import LONG_AGO, Stage
-from worker.drain import BATCH, Drain, DrainReport
+from worker.drain import BATCH, PUT_OFF_S, Drain, DrainReport
 
 PAID_AT = datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -46,6 +46,13 @@ def _payment(number: int, customer: int, *, amount: int = 1000) -> dict[str, Any
         lines=[line("prod_inbox", amount)],
         paid_at=PAID_AT + timedelta(minutes=number),
     )
+
+
+def _eventually(condition: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
 
 
 def _states(stage: Stage) -> dict[str, int]:
@@ -234,6 +241,37 @@ def test_a_held_customer_delays_no_other(engine: Engine) -> None:
     time.sleep(0.1)
     stage.drainer.run()
     _assert_sums_right(stage, 2)
+
+
+def test_what_is_busy_is_done_as_soon_as_it_is_free(engine: Engine) -> None:
+    """What is about a busy customer stays claimed while the rest is done, and is done in the same run."""
+    stage = _stage(engine)
+    stage.play([_customer(1), _customer(2)])
+    stage.store([_payment(1, 1), _payment(2, 2)])
+    with engine.connect() as holder, ThreadPoolExecutor(1) as pool:
+        assert lock_customers(holder, [lock_name("stripe", "cus_1")])
+        running = pool.submit(stage.drainer.run)
+        _eventually(lambda: _states(stage)["processed"] == 6)
+        assert not running.done()
+        assert stage.ask("select attempts, claimed_by is not null from inbox where event_key = 'evt_i1'") == [(1, True)]
+        holder.rollback()
+        assert running.result().processed_count == 2
+    _assert_sums_right(stage, 2)
+
+
+def test_what_stays_busy_is_given_back(engine: Engine) -> None:
+    """A claim is not kept for long: whoever has time later takes it, with the attempt not counted."""
+    stage = _stage(engine)
+    stage.play([_customer(1)])
+    stage.store([_payment(1, 1)])
+    with engine.connect() as holder:
+        assert lock_customers(holder, [lock_name("stripe", "cus_1")])
+        began_s = time.monotonic()
+        assert stage.drainer.run().processed_count == 0
+        assert PUT_OFF_S < time.monotonic() - began_s < PUT_OFF_S + 10
+    assert stage.ask("select state, attempts, claimed_by from inbox where event_key = 'evt_i1'") == [
+        ("received", 0, None)
+    ]
 
 
 def test_a_stalled_worker_that_wakes_up_books_nothing_twice(engine: Engine) -> None:

@@ -176,10 +176,10 @@ def test_an_invoice_and_its_refund_never_pass_each_other_by(work: Work) -> None:
     """Whoever tells of a refund of an invoice waits while another worker records that invoice."""
     with work.stage.engine.connect() as holder, unit_of_work(holder):
         assert lock_customers(holder, ["stripe:invoice:in_1"])
-        assert [e.event_key for e in work.told(refund("evt_r", invoice="in_1")).busy] == ["evt_r"]
+        assert [e.envelope.event_key for e in work.told(refund("evt_r", invoice="in_1")).busy] == ["evt_r"]
         # The first is due again soon, and may be claimed along with the other.
         another = replace(refund("evt_s", "pi_1"), reversal_key="re_2")
-        assert {e.event_key for e in work.told(refund("evt_r", invoice="in_1"), another).busy} <= {"evt_r"}
+        assert {e.envelope.event_key for e in work.told(refund("evt_r", invoice="in_1"), another).busy} <= {"evt_r"}
 
 
 def test_a_payment_that_two_customers_claim_is_nobodys_dead_end(work: Work) -> None:
