@@ -1,4 +1,4 @@
-"""One pool process's place of work: a drain, a sweep that needs no doorbell, a courier, and a watchdog."""
+"""One pool process's place of work: hands to drain with, a sweep that needs no doorbell, a courier, and a watchdog."""
 
 import os
 import threading
@@ -22,7 +22,8 @@ from infra.settings import Settings
 from infra.tallies import fold
 from infra.unit_of_work import unit_of_work
 from worker.courier import Courier
-from worker.drain import Drain, DrainReport
+from worker.drain import DrainReport
+from worker.hands import Hands
 from worker.reconciling import Reconciling
 
 log = structlog.get_logger()
@@ -62,7 +63,7 @@ class Desk:
         self._hold_days = settings.hold_days
         self._engine = _engine(settings.database_url, times)
         self._closing = threading.Event()
-        self._drain = Drain(self._engine, settings, stopping=self._closing)
+        self._hands = Hands(self._engine, settings, stopping=self._closing)
         self._reconciling = Reconciling(settings, self._closing, clock)
         #: Held while draining: task and sweep of one process never drain at the same time.
         self._draining = threading.Lock()
@@ -102,7 +103,7 @@ class Desk:
         """
         if not self._closing.is_set() and self._draining.acquire(blocking=False):
             try:
-                self._guarded(self._drain.run)
+                self._guarded(self._hands.run)
             finally:
                 self._draining.release()
 
@@ -169,7 +170,7 @@ class Desk:
             self._more.clear()
             if not self._closing.is_set() and self._draining.acquire(blocking=False):
                 try:
-                    self._guarded(self._drain.sweep)
+                    self._guarded(self._hands.sweep)
                 finally:
                     self._draining.release()
 
@@ -202,7 +203,7 @@ class Desk:
     def _watch_over(self) -> None:
         limit_s = self._times.hangs_after_s
         while not self._closing.wait(min(1.0, limit_s / 4)):
-            since_s = self._drain.busy_since_s
+            since_s = self._hands.busy_since_s
             if since_s is not None and time.monotonic() - since_s > limit_s:
                 log.critical("worker.hung", seconds=round(time.monotonic() - since_s))
                 os._exit(HUNG_EXIT_CODE)
@@ -223,13 +224,13 @@ def _log_step(step: Step) -> None:
 
 
 def _engine(database_url: str, times: DeskTimes) -> Engine:
-    """Connections to drain, to watch, to deliver. A stalled process must not hold its customers' locks for ever."""
+    """Connections to drain (two), watch and deliver. A stalled process must not hold its customers' locks for ever."""
     address = make_url(database_url)
     limit = f"-c idle_in_transaction_session_timeout={round(times.hangs_after_s * 1000)}"
     options = " ".join(filter(None, (str(address.query.get("options", "")), limit)))
     return make_engine(
         address.update_query_dict({"options": options}).render_as_string(hide_password=False),
         application_name="attribution-worker",
-        pool_size=3,
+        pool_size=4,
         statement_timeout_s=STATEMENT_TIMEOUT_S,
     )

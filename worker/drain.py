@@ -88,6 +88,12 @@ class DrainReport:
             else:
                 self.failed_count += 1
 
+    def add(self, other: "DrainReport") -> None:
+        """What another drain did meanwhile."""
+        self.processed_count += other.processed_count
+        self.failed_count += other.failed_count
+        self.more = self.more or other.more
+
     @property
     def done_count(self) -> int:
         """Of whatever end."""
@@ -106,18 +112,25 @@ class Drain:
         stopping: threading.Event | None = None,
         fetch_budget_s: float = FETCH_BUDGET_S,
         slice_s: float = SLICE_S,
+        on_full: Callable[[], None] = lambda: None,
     ) -> None:
-        """Once `stopping` is set, no further batch is begun; nor after `slice_s` of one run."""
+        """Once `stopping` is set, no further batch is begun; nor after `slice_s` of one run.
+
+        `on_full` is called whenever a full batch was claimed, before it is worked on.
+        """
         self._engine = engine
         self._settings = settings
         self._clock = clock
         self._stopping = stopping or threading.Event()
         self._fetch_budget_s = fetch_budget_s
         self._slice_s = slice_s
+        self._on_full = on_full
         self._reader = ProgramReader(settings)
         self._completer = Completer(settings)
         #: How far this slice has come in a backlog.
         self._since: datetime | None = None
+        #: More was due than the last claim of a backlog took.
+        self._is_full = False
         #: Suspects are few, and looking for them is not free: once a slice, and while there are any.
         self._suspicious = True
         #: Claimed and read, but others had their customers; and when it was claimed at the earliest.
@@ -144,7 +157,7 @@ class Drain:
         """The next batch, and what is due beside it; False: there was nothing."""
         began_s, done_count, was_at_the_front = time.monotonic(), report.done_count, self._since is None
         count = self._turn(connection, report, self._take)
-        if count == BATCH and self._is_behind() and not self._stopping.is_set():
+        if self._is_full and self._is_behind() and not self._stopping.is_set():
             self._turn(connection, report, lambda taken: claim_newest(taken, NEWEST))
         if self._suspicious:
             # They are tried in no other company than they are claimed in.
@@ -155,12 +168,12 @@ class Drain:
         return bool(count or self._suspicious or self._put_off) or not was_at_the_front
 
     def _put_off_for_a_while(self, connection: Connection, began_s: float, *, has_come_on: bool) -> None:
-        """Keep what was put off while it is little and fresh; where nothing else comes on, rest a moment."""
+        """Keep what was put off while it is fresh; where nothing else comes on, rest a moment."""
         if not self._put_off:
             self._put_off_since_s = None
             return
         self._put_off_since_s = began_s if self._put_off_since_s is None else self._put_off_since_s
-        if len(self._put_off) > BATCH or time.monotonic() - self._put_off_since_s > PUT_OFF_S:
+        if time.monotonic() - self._put_off_since_s > PUT_OFF_S:
             self._give_back_put_off(connection)
         if not has_come_on:
             self._stopping.wait(BUSY_PAUSE_S)
@@ -176,8 +189,14 @@ class Drain:
         return self._since is not None and self._clock() - self._since > JUST_DUE
 
     def _take(self, connection: Connection) -> list[Envelope]:
-        """The next of a backlog; from the front again once a slice, and before nothing is said to be due."""
-        envelopes, self._since = claim_on(connection, BATCH, self._since)
+        """The next of a backlog, as many as a batch has room for beside what was put off; from the front again once a
+        slice, and before nothing is said to be due.
+        """
+        envelopes: list[Envelope] = []
+        room = BATCH - len(self._put_off)
+        if room > 0:
+            envelopes, self._since = claim_on(connection, room, self._since)
+        self._is_full = 0 < room == len(envelopes)
         self._suspicious = self._suspicious and has_suspects(connection)
         return envelopes
 
@@ -201,6 +220,8 @@ class Drain:
             if not (envelopes or self._put_off):
                 return 0
             crashpoint.reach("after_claim")
+            if self._is_full:
+                self._on_full()
             self._work(connection, envelopes, report)
         finally:
             self.busy_since_s = None

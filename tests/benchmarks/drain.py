@@ -28,6 +28,8 @@ from tests.benchmarks.results import Result, cpu_s_of, table
 from tests.benchmarks.shop import EVENTS, customers, events, open_shop
 from tests.conftest import reachable_folder
 from tests.stage import Stage
+from worker.drain import Drain
+from worker.hands import Hands
 from worker.processes import process_specs
 from worker.supervisor import Supervisor
 
@@ -48,7 +50,7 @@ class Drained:
     def note(self) -> str:
         """Per event."""
         client_us, server_us = self.client_s / self.count * 1e6, self.server_s / self.count * 1e6
-        return f"CPU per event: worker {client_us:.0f} us, its PostgreSQL backend {server_us:.0f} us"
+        return f"CPU per event: worker {client_us:.0f} us, its PostgreSQL backends {server_us:.0f} us"
 
 
 def work_as_a_worker_does() -> None:
@@ -57,8 +59,14 @@ def work_as_a_worker_does() -> None:
     spare_what_is_loaded()
 
 
-def drained(stage: Stage, told: Iterable[Mapping[str, Any]], profile: cProfile.Profile | None = None) -> Drained:
-    """Store events, then drain them all with the connection that the drain has then."""
+def drained(
+    stage: Stage,
+    told: Iterable[Mapping[str, Any]],
+    profile: cProfile.Profile | None = None,
+    *,
+    by: Drain | Hands | None = None,
+) -> Drained:
+    """Store events, then drain them all; the stage's own drain does it unless another is named."""
     stage.store(told)
     found = Drained()
     with _statements_counted(stage.engine, found):
@@ -66,7 +74,7 @@ def drained(stage: Stage, told: Iterable[Mapping[str, Any]], profile: cProfile.P
         began_s, cpu_s = time.monotonic(), time.process_time()
         if profile is not None:
             profile.enable()
-        report = stage.drainer.run(slice_s=600)
+        report = (by or stage.drainer).run(slice_s=600)
         if profile is not None:
             profile.disable()
         found.wall_s, found.client_s = time.monotonic() - began_s, time.process_time() - cpu_s
@@ -77,11 +85,12 @@ def drained(stage: Stage, told: Iterable[Mapping[str, Any]], profile: cProfile.P
 
 
 def measure(engine: Engine, count: int, profile: cProfile.Profile | None = None) -> list[Result]:
-    """Drain `count` events."""
+    """Drain `count` events as one process of the worker does; a profile is of what one of its hands does."""
     stage = Stage(engine)
     open_shop(stage)
-    drained(stage, customers(count // EVENTS))
-    found = drained(stage, events(count, random.Random(7)), profile)
+    hands = stage.drainer if profile is not None else Hands(engine, stage.settings)
+    drained(stage, customers(count // EVENTS), by=hands)
+    found = drained(stage, events(count, random.Random(7)), profile, by=hands)
     per_event = f"{found.statements / found.count:.2f} statements per event"
     cpu_s = found.client_s + found.server_s
     return [

@@ -3,81 +3,27 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from infra.ledger.held import lock_name
-from infra.locks import lock_customers
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import item, line
 from infra.settings import load_settings
 from tests.fake_stripe import FakeStripe, Trouble, fake_stripe
-from tests.stage import LONG_AGO, Stage
-from worker.drain import BATCH, PUT_OFF_S, Drain, DrainReport
-
-PAID_AT = datetime(2026, 4, 1, tzinfo=UTC)
-
-
-def _stage(engine: Engine, **settings: str) -> Stage:
-    """A program with one partner, one product and ten percent on it."""
-    stage = Stage(engine, load_settings(settings, env_file=None))
-    stage.product("Inbox", "prod_inbox")
-    stage.partner("ada")
-    stage.trigger("ten", "10")
-    return stage
-
-
-def _customer(number: int) -> dict[str, Any]:
-    return stripe.customer(f"cus_{number}", event_key=f"evt_c{number}", partner_key="ada", at=LONG_AGO)
-
-
-def _payment(number: int, customer: int, *, amount: int = 1000) -> dict[str, Any]:
-    return stripe.invoice_paid(
-        f"in_{number}",
-        event_key=f"evt_i{number}",
-        customer=f"cus_{customer}",
-        subscription=f"sub_{customer}",
-        lines=[line("prod_inbox", amount)],
-        paid_at=PAID_AT + timedelta(minutes=number),
-    )
-
-
-def _eventually(condition: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until_s
-        time.sleep(0.05)
-
-
-def _states(stage: Stage) -> dict[str, int]:
-    return dict(stage.ask("select state, count(*) from inbox group by 1"))
-
-
-def _assert_sums_right(stage: Stage, payments: int, *, each: int = 100) -> None:
-    """As many commissions as payments, each booked once, and each what its entries add up to."""
-    assert stage.ask("select count(*), sum(amount_minor) from commissions") == [(payments, payments * each)]
-    assert stage.ask("select count(*), sum(amount_minor) from commission_entries") == [(payments, payments * each)]
-
-
-def _in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(work, range(count)))
-
-
-def _drain_until_idle(stage: Stage) -> None:
-    """What a worker does: sweep until nothing is due or held."""
-    drain = Drain(stage.engine, stage.settings)
-    until_s = time.monotonic() + 60
-    while stage.ask("select count(*) from inbox where state = 'received'") != [(0,)]:
-        drain.sweep()
-        assert time.monotonic() < until_s, "the inbox does not get idle"
-
+from tests.worker.one_partner import (
+    PAID_AT,
+    assert_sums_right,
+    customer,
+    drain_until_idle,
+    one_partner,
+    payment,
+    states,
+)
+from worker.drain import BATCH, Drain, DrainReport
 
 # One bad event among many.
 
@@ -85,10 +31,10 @@ def _drain_until_idle(stage: Stage) -> None:
 @pytest.mark.parametrize("place", [0, 100, BATCH - 1])
 def test_one_failing_event_keeps_no_neighbour(engine: Engine, place: int) -> None:
     """Of a full batch in which the database refuses one event, all others are done and that one is dead (F43)."""
-    stage = _stage(engine)
+    stage = one_partner(engine)
     with engine.begin() as connection:
         connection.execute(text("alter table provider_customers add constraint tripwire check (email <> 'trip@wire')"))
-    events = [_customer(number) for number in range(BATCH)]
+    events = [customer(number) for number in range(BATCH)]
     events[place] = stripe.customer("cus_bad", event_key="evt_bad", email="trip@wire")
     report = stage.play(events)
     assert (report.processed_count, report.failed_count) == (BATCH - 1 + 3, 1)  # and the three program changes
@@ -99,23 +45,23 @@ def test_one_failing_event_keeps_no_neighbour(engine: Engine, place: int) -> Non
 
 def test_several_failing_events_are_all_isolated(engine: Engine) -> None:
     """Ten unreadable and ten refused events in one batch end dead, everything else is done."""
-    stage = _stage(engine)
+    stage = one_partner(engine)
     with engine.begin() as connection:
         connection.execute(text("alter table provider_customers add constraint tripwire check (email <> 'trip@wire')"))
-    events = [_customer(number) for number in range(100)]
+    events = [customer(number) for number in range(100)]
     for number in range(10):
         events[number * 9] = stripe.customer(f"cus_bad{number}", event_key=f"evt_bad{number}", email="trip@wire")
         broken = stripe.customer(f"cus_broken{number}", event_key=f"evt_broken{number}")
         del broken["data"]["object"]["id"]
         events[number * 9 + 1] = broken
     stage.play(events)
-    assert _states(stage) == {"processed": 80 + 3, "dead": 20}
+    assert states(stage) == {"processed": 80 + 3, "dead": 20}
     assert stage.ask("select count(*) from inbox where state = 'dead' group by fingerprint") == [(10,), (10,)]
 
 
 def test_a_lost_race_is_run_again_later(engine: Engine) -> None:
     """A unique key that another transaction wrote first postpones the event by seconds, visibly, and it then passes."""
-    stage = _stage(engine)
+    stage = one_partner(engine)
     with engine.begin() as connection:
         connection.execute(text("create unique index tripwire on provider_customers (email)"))
     stage.play([stripe.customer("cus_1", event_key="evt_1", email="one@wire"),
@@ -136,8 +82,8 @@ def test_a_lost_race_is_run_again_later(engine: Engine) -> None:
 
 def test_events_of_another_mode_are_ignored_with_the_reason(engine: Engine) -> None:
     """Under STRIPE_MODE=live a test event is stored, ignored, and has no effect (F27)."""
-    stage = _stage(engine, STRIPE_MODE="live")
-    stage.play([_customer(1), _payment(1, 1), {**_customer(2), "livemode": True}])
+    stage = one_partner(engine, STRIPE_MODE="live")
+    stage.play([customer(1), payment(1, 1), {**customer(2), "livemode": True}])
     assert stage.ask("select event_key, state, reason from inbox where provider = 'stripe' order by 1") == [
         ("evt_c1", "ignored", "an event of test mode, and STRIPE_MODE is live"),
         ("evt_c2", "processed", None),
@@ -151,8 +97,8 @@ def test_events_of_another_mode_are_ignored_with_the_reason(engine: Engine) -> N
 
 def test_a_database_that_goes_away_fails_no_event(engine: Engine) -> None:
     """A connection cut in the middle of a batch raises; nothing is dead, and the next sweep does everything once."""
-    stage = _stage(engine)
-    stage.store([_customer(number) for number in range(20)] + [_payment(number, number) for number in range(20)])
+    stage = one_partner(engine)
+    stage.store([customer(number) for number in range(20)] + [payment(number, number) for number in range(20)])
 
     def cut(connection: Any, *_: object) -> None:
         with engine.connect() as other:
@@ -162,26 +108,26 @@ def test_a_database_that_goes_away_fails_no_event(engine: Engine) -> None:
     drain = Drain(engine, stage.settings)
     with _once_before(engine, "insert into commissions", cut), pytest.raises(OperationalError):
         drain.run()
-    assert _states(stage).get("dead") is None
-    _drain_until_idle(stage)
-    assert _states(stage) == {"processed": 43}
-    _assert_sums_right(stage, 20)
+    assert states(stage).get("dead") is None
+    drain_until_idle(stage)
+    assert states(stage) == {"processed": 43}
+    assert_sums_right(stage, 20)
 
 
 def test_a_database_that_turns_read_only_fails_no_event(engine: Engine) -> None:
     """After a failover to a read-only server events wait, untouched, for the next good connection."""
-    stage = _stage(engine)
-    stage.store([_customer(number) for number in range(5)])
+    stage = one_partner(engine)
+    stage.store([customer(number) for number in range(5)])
 
     def turn(connection: Any, *_: object) -> None:
         connection.connection.dbapi_connection.execute("set transaction read only")
 
     with _once_before(engine, 'insert into "provider_customers"', turn), pytest.raises(Exception, match="read-only"):
         stage.drainer.run()
-    assert _states(stage) == {"received": 5, "processed": 3}
+    assert states(stage) == {"received": 5, "processed": 3}
     engine.dispose()
-    _drain_until_idle(stage)
-    assert _states(stage) == {"processed": 8}
+    drain_until_idle(stage)
+    assert states(stage) == {"processed": 8}
 
 
 @contextmanager
@@ -202,83 +148,14 @@ def _once_before(engine: Engine, start: str, act: Callable[..., None]) -> Iterat
     assert acted.is_set()
 
 
-# Several drains at once.
-
-
-def test_four_drains_on_one_hot_customer_do_everything_once(engine: Engine) -> None:
-    """500 payments of one customer: judged one batch at a time, no event fails, the ledger's sums are right (F37)."""
-    stage = _stage(engine)
-    stage.store([_customer(1), *(_payment(number, 1) for number in range(500))])
-    _in_threads(4, lambda _: _drain_until_idle(stage))
-    assert _states(stage) == {"processed": 504}
-    _assert_sums_right(stage, 500)
-    assert stage.ask("select max(attempts) from inbox") == [(1,)]
-
-
-def test_four_drains_on_many_customers_do_everything_once(engine: Engine) -> None:
-    """500 events of 100 customers, in no order, over four drains: each effect exactly once."""
-    stage = _stage(engine)
-    stage.store(
-        [_payment(number, number % 100) for number in range(400)] + [_customer(number) for number in range(100)]
-    )
-    _in_threads(4, lambda _: _drain_until_idle(stage))
-    assert _states(stage) == {"processed": 503}
-    _assert_sums_right(stage, 400)
-
-
-def test_a_held_customer_delays_no_other(engine: Engine) -> None:
-    """While one customer is worked on elsewhere, others' events are done, and its own wait, uncounted (F44)."""
-    stage = _stage(engine)
-    stage.play([_customer(1), _customer(2)])
-    stage.store([_payment(1, 1), _payment(2, 2)])
-    with engine.connect() as holder:
-        assert lock_customers(holder, [lock_name("stripe", "cus_1")])
-        stage.drainer.run(slice_s=0.2)
-        assert stage.ask("select event_key, state, attempts from inbox where event_key like 'evt_i%' order by 1") == [
-            ("evt_i1", "received", 0),
-            ("evt_i2", "processed", 1),
-        ]
-    time.sleep(0.1)
-    stage.drainer.run()
-    _assert_sums_right(stage, 2)
-
-
-def test_what_is_busy_is_done_as_soon_as_it_is_free(engine: Engine) -> None:
-    """What is about a busy customer stays claimed while the rest is done, and is done in the same run."""
-    stage = _stage(engine)
-    stage.play([_customer(1), _customer(2)])
-    stage.store([_payment(1, 1), _payment(2, 2)])
-    with engine.connect() as holder, ThreadPoolExecutor(1) as pool:
-        assert lock_customers(holder, [lock_name("stripe", "cus_1")])
-        running = pool.submit(stage.drainer.run)
-        _eventually(lambda: _states(stage)["processed"] == 6)
-        assert not running.done()
-        assert stage.ask("select attempts, claimed_by is not null from inbox where event_key = 'evt_i1'") == [(1, True)]
-        holder.rollback()
-        assert running.result().processed_count == 2
-    _assert_sums_right(stage, 2)
-
-
-def test_what_stays_busy_is_given_back(engine: Engine) -> None:
-    """A claim is not kept for long: whoever has time later takes it, with the attempt not counted."""
-    stage = _stage(engine)
-    stage.play([_customer(1)])
-    stage.store([_payment(1, 1)])
-    with engine.connect() as holder:
-        assert lock_customers(holder, [lock_name("stripe", "cus_1")])
-        began_s = time.monotonic()
-        assert stage.drainer.run().processed_count == 0
-        assert PUT_OFF_S < time.monotonic() - began_s < PUT_OFF_S + 10
-    assert stage.ask("select state, attempts, claimed_by from inbox where event_key = 'evt_i1'") == [
-        ("received", 0, None)
-    ]
+# A drain that was taken for dead.
 
 
 def test_a_stalled_worker_that_wakes_up_books_nothing_twice(engine: Engine) -> None:
     """Its claim was taken over and its work done by another meanwhile: all of its transaction is rolled back (F40)."""
-    stage = _stage(engine)
-    stage.play([_customer(1)])
-    stage.store([_payment(number, 1) for number in range(5)])
+    stage = one_partner(engine)
+    stage.play([customer(1)])
+    stage.store([payment(number, 1) for number in range(5)])
     stalled = Drain(engine, stage.settings)
 
     def overtake(*_: object) -> None:
@@ -295,7 +172,7 @@ def test_a_stalled_worker_that_wakes_up_books_nothing_twice(engine: Engine) -> N
     assert stage.ask("select count(*) from commission_entries") == [(3,)]
     assert stage.ask("select max(attempts) from inbox where event_key like 'evt_i%'") == [(1,)]
     stage.replay()
-    _assert_sums_right(stage, 5)
+    assert_sums_right(stage, 5)
 
 
 # The lines an event left out.
@@ -328,12 +205,12 @@ def _with_key(fake: FakeStripe) -> dict[str, str]:
 
 def test_without_a_key_an_invoice_waits_for_its_lines(engine: Engine) -> None:
     """It waits, visible, with the reason; others are done; with a key it is fetched whole and judged."""
-    stage = _stage(engine)
-    stage.play([_customer(1), _long_invoice(), _payment(2, 1)])
+    stage = one_partner(engine)
+    stage.play([customer(1), _long_invoice(), payment(2, 1)])
     assert stage.ask("select state, reason, next_attempt_at > now() from inbox where event_key = 'evt_long1'") == [
         ("waiting", "invoice in_1 has more lines than the event carries; set STRIPE_API_KEY to fetch the rest", True)
     ]
-    _assert_sums_right(stage, 1)
+    assert_sums_right(stage, 1)
     with engine.begin() as connection:
         connection.execute(text("update inbox set next_attempt_at = now() where state = 'waiting'"))
     with fake_stripe() as fake:
@@ -352,8 +229,8 @@ def test_what_stripe_cannot_answer_now_is_asked_again_later(engine: Engine) -> N
     """After a 500 the first is postponed and the others given back unasked; complete events of the batch are done."""
     with fake_stripe() as fake:
         fake.troubles.append(Trouble(500))
-        stage = _stage(engine, **_with_key(fake))
-        report = stage.play([_customer(1), *(_long_invoice(number) for number in range(1, 6)), _payment(9, 1)])
+        stage = one_partner(engine, **_with_key(fake))
+        report = stage.play([customer(1), *(_long_invoice(number) for number in range(1, 6)), payment(9, 1)])
         assert report.failed_count == 1
         assert len(fake.requests) == 1
     found = stage.ask(
@@ -361,15 +238,15 @@ def test_what_stripe_cannot_answer_now_is_asked_again_later(engine: Engine) -> N
     )
     assert found[0] == ("evt_long1", "received", 1, "Stripe failed at /v1/invoices/in_1/lines with status 500", True)
     assert found[1:] == [(f"evt_long{number}", "received", 0, None, True) for number in range(2, 6)]
-    assert _states(stage) == {"received": 5, "processed": 5}
+    assert states(stage) == {"received": 5, "processed": 5}
 
 
 def test_an_invoice_that_stripe_does_not_know_is_dead(engine: Engine) -> None:
     """A 404 is final, and keeps no other invoice from being fetched."""
     with fake_stripe() as fake:
         fake.lists.update(_all_lines(2))
-        stage = _stage(engine, **_with_key(fake))
-        stage.play([_customer(1), _long_invoice(1), _long_invoice(2)])
+        stage = one_partner(engine, **_with_key(fake))
+        stage.play([customer(1), _long_invoice(1), _long_invoice(2)])
     assert stage.ask("select event_key, state from inbox where event_key like 'evt_long%' order by 1") == [
         ("evt_long1", "dead"),
         ("evt_long2", "processed"),
@@ -379,11 +256,11 @@ def test_an_invoice_that_stripe_does_not_know_is_dead(engine: Engine) -> None:
 def test_a_slow_stripe_holds_a_batch_no_longer_than_its_budget(engine: Engine) -> None:
     """When the time for asking is over the rest is given back, not begun and not counted."""
     with fake_stripe() as fake:
-        stage = _stage(engine, **_with_key(fake))
+        stage = one_partner(engine, **_with_key(fake))
         for number in range(1, 7):
             fake.lists.update(_all_lines(number))
             fake.troubles.append(Trouble(delay_s=0.2))
-        stage.store([_customer(1), *(_long_invoice(number) for number in range(1, 7))])
+        stage.store([customer(1), *(_long_invoice(number) for number in range(1, 7))])
         began_s = time.monotonic()
         Drain(engine, stage.settings, fetch_budget_s=0.3).run()
         assert time.monotonic() - began_s < 5
@@ -399,9 +276,9 @@ def test_a_slow_stripe_holds_a_batch_no_longer_than_its_budget(engine: Engine) -
 
 def test_a_drain_that_is_told_to_stop_begins_no_further_batch(engine: Engine) -> None:
     """What is not begun stays due for others."""
-    stage = _stage(engine)
+    stage = one_partner(engine)
     stage.play([])
-    stage.store(_customer(number) for number in range(BATCH + 50))
+    stage.store(customer(number) for number in range(BATCH + 50))
     stopping = threading.Event()
     drain = Drain(engine, stage.settings, stopping=stopping)
     with _once_before(engine, 'insert into "provider_customers"', lambda *_: stopping.set()):
@@ -412,10 +289,10 @@ def test_a_drain_that_is_told_to_stop_begins_no_further_batch(engine: Engine) ->
 
 def test_replaying_everything_books_nothing(engine: Engine) -> None:
     """Replay of processed events is harmless: not one ledger entry more (F73)."""
-    stage = _stage(engine)
-    stage.play([_customer(1), *(_payment(number, 1) for number in range(5)),
+    stage = one_partner(engine)
+    stage.play([customer(1), *(payment(number, 1) for number in range(5)),
                 stripe.subscription("sub_1", customer="cus_1", items=[item("prod_inbox")])])  # fmt: skip
     before = stage.books()
     stage.replay()
     assert stage.books() == before
-    _assert_sums_right(stage, 5)
+    assert_sums_right(stage, 5)
