@@ -15,6 +15,7 @@ from domain.errors import Conflict, Missing, Rejected, TryLater
 from domain.problems import is_storable
 from domain.windows import epoch_ms
 from infra.inbox import InboxState
+from infra.ledger.addresses import ADDRESS
 from infra.rows import fetch
 
 #: Events changed in one transaction.
@@ -42,6 +43,8 @@ class Which:
     #: Received since, inclusive, and until, exclusive.
     since: datetime | None = None
     until: datetime | None = None
+    #: Those that describe a provider's customer whom nobody has linked and whose address somebody linked has, or had.
+    linkable: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.parameters():
@@ -71,6 +74,15 @@ class Which:
 #: What a dead letter is grouped by, though nobody had said.
 _GROUP = "coalesce(inbox.fingerprint, inbox.provider || ' ' || inbox.event_type)"
 
+_LINKABLE = f"""
+    :linkable and (inbox.provider, inbox.event_key) in (
+        select d.provider, d.event_key from customer_descriptions d
+        join provider_customers p using (provider, provider_customer_key)
+        where p.customer is null and exists (
+            select from customer_descriptions o join provider_customers q using (provider, provider_customer_key)
+            where q.customer is not null and {ADDRESS.format("o.email")} = {ADDRESS.format("d.email")}))
+"""
+
 _CONDITIONS = {
     "id": "inbox.id = :id",
     "fingerprint": f"inbox.fingerprint = :fingerprint or inbox.state = 'dead' and {_GROUP} = :fingerprint",
@@ -79,6 +91,7 @@ _CONDITIONS = {
     "state": "inbox.state = :state",
     "since": "inbox.received_at >= :since",
     "until": "inbox.received_at < :until",
+    "linkable": _LINKABLE,
 }
 
 

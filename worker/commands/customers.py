@@ -11,11 +11,12 @@ from domain.errors import Rejected
 from infra.audit import OPERATOR, record_change
 from infra.erasure import Person, erase, mentioned, person_called
 from infra.program import ProgramReader
+from infra.replays import Which
 from infra.rows import fetch
 from infra.settings import Settings, load_settings
 from infra.unit_of_work import unit_of_work_on
 from worker import showing_erasure
-from worker.replaying import DryRun
+from worker.replaying import DryRun, replay_events
 from worker.terminal import AsJson, database, out, print_found, progress
 
 commands = typer.Typer(no_args_is_help=True, help="Customers, as far as it takes an operator.")
@@ -24,9 +25,14 @@ commands = typer.Typer(no_args_is_help=True, help="Customers, as far as it takes
 _LATE_COUNT = 10_000
 
 
-@commands.callback()
-def group() -> None:
-    """Keep `erase` a command of its own, though it is alone."""
+@commands.command("link")
+def link(dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Link those known before MATCH_CUSTOMERS_BY_EMAIL was turned on, by replaying the events that describe them."""
+    settings = load_settings()
+    if not settings.match_customers_by_email:
+        raise Rejected("MATCH_CUSTOMERS_BY_EMAIL is not true, so that no address links anybody; set it first")
+    with database(settings) as engine:
+        replay_events(engine, Which(linkable=True), dry=dry_run, as_json=as_json)
 
 
 @commands.command("erase")
