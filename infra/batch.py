@@ -226,9 +226,11 @@ def _money_names(event: BillingEvent) -> set[str]:
 
 
 def _subscription_names(event: BillingEvent) -> set[str]:
-    """Nor a charge and what credits it, a product and what was paid for it: they may be told of two customers."""
+    """Nor a charge and what credits it, a product and what was paid for it: they may be told of two customers. What a
+    posted line refers to is its own customer's.
+    """
     match event:
-        case InvoicePaid():
+        case InvoicePaid() if event.provider != COMPANY:
             keys = {line.subscription_key for line in event.lines}
         case SubscriptionSeen() | ProductClaimed():
             keys = {event.subscription_key}
@@ -308,7 +310,7 @@ class _Batch(Held):
         return self.take(needed | self._subscriptions_before(known))
 
     def _subscriptions_before(self, known: Known) -> set[str]:
-        told = [e for e in self._events if isinstance(e, InvoicePaid)]
+        told = [e for e in self._events if isinstance(e, InvoicePaid) and e.provider != COMPANY]
         recorded = [known.transactions.get(ids.transaction_key(e.provider, e.invoice_key)) for e in told]
         return {
             ids.subscription_subject(paid.provider, line.subscription_key)

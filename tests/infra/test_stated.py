@@ -123,3 +123,20 @@ def test_the_same_payment_stated_at_the_same_time_is_one(engine: Engine) -> None
         answers = list(pool.map(post, range(4)))
     assert sorted(is_new for _, is_new, _ in answers) == [False, False, False, True]
     assert stage.commissions() == [("ten", "order-1", None, "ada", 100, "usd")]
+
+
+def test_customers_with_the_same_reference_wait_for_nobody(engine: Engine) -> None:
+    """What a posted line refers to is each customer's own: two who call a product alike are posted at the same time."""
+    stage = program(engine)
+    for name in ("acme", "other"):
+        say(stage, acme(customer_key=name))
+
+    def post(name: str) -> Callable[[Telling], Any]:
+        line = {"amount": 1000, "subscription_key": "monthly"}
+        given = {"key": f"order-{name}", "amount": 1000, "currency": "usd", "customer_key": name, "lines": [line]}
+        return lambda telling: state_transaction(telling, given)
+
+    with engine.begin() as one:
+        tell(one, stage.settings, NOW, post("acme"))
+        say(stage, post("other"), patience_s=0)
+    assert [row[1] for row in stage.commissions()] == ["order-acme", "order-other"]
