@@ -127,11 +127,11 @@ def rejudge(connection: Connection, envelope: Envelope, reader: ProgramReader, c
         bookings, after = judged
     else:
         asked = affected_portion(connection, work, PORTION)
-        touched = _until_busy(connection, asked)
+        touched, locked = _until_busy(connection, asked)
         if asked and not touched:
             return BatchResult(busy=[Translated(envelope, ())])
         affected = Affected(dict.fromkeys((row.key for row in touched), envelope.cause))
-        bookings = judge_again(ledger, affected, program, Held(connection))
+        bookings = judge_again(ledger, affected, program, Held(connection, locked))
         after = touched[-1].key if len(touched) == PORTION or len(touched) < len(asked) else None
     if after is not None:
         request_rejudge(connection, msgspec.structs.replace(work, after=after), envelope.event_key, clock())
@@ -162,15 +162,17 @@ def _judge_occasions(
     return bookings, judged[-1] if len(judged) == PORTION or free < len(asked) else None
 
 
-def _until_busy(connection: Connection, asked: Sequence[Any]) -> Sequence[Any]:
-    """The transactions before the first whose customer another worker has: in live traffic somebody is always busy."""
+def _until_busy(connection: Connection, asked: Sequence[Any]) -> tuple[Sequence[Any], set[str]]:
+    """The transactions before the first whose customer another worker has, for in live traffic somebody is always busy;
+    and what is locked.
+    """
     names = [
         {lock_name(row.provider, row.provider_customer_key), *((row.customer,) if row.customer is not None else ())}
         for row in asked
     ]
     locked = lock_customers(connection, {name for each in names for name in each})
     free = next((place for place, each in enumerate(names) if not each <= locked), len(names))
-    return asked[:free]
+    return asked[:free], locked
 
 
 # Locks.

@@ -1,6 +1,5 @@
-"""A ledger in memory: the same port as PostgreSQL's, in plain dictionaries, kept honest by one contract suite.
-
-Every question is answered by walking all there is: slow and obvious, fit for histories of a few hundred facts.
+"""A ledger in memory: the same port as PostgreSQL's, in plain dictionaries, kept honest by one contract suite. Every
+question is answered by walking all there is: slow and obvious, fit for histories of a few hundred facts.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -55,6 +54,7 @@ class MemoryLedger:
         self.transactions: dict[str, Transaction] = {}
         self.histories: dict[SubscriptionKey, dict[str, tuple[ProductVersion, ...]]] = {}
         self.entries: dict[str, Entry] = {}
+        self._owned_before: dict[SubscriptionKey, str] = {}
         self.standings: dict[str, tuple[str, Standing]] = {}
         self.commissions: dict[str, Commission] = {}
         self.subjects: dict[str, str | None] = {}
@@ -123,6 +123,7 @@ class MemoryLedger:
 
     def apply(self, changes: Changes) -> None:
         """Whole new values under their keys."""
+        self._owned_before = self._owners()
         self.people |= changes.provider_customers
         self.customers |= {key: customer for key, customer in changes.customers.items() if key not in self.customers}
         self.claims |= {(claim.subject, claim.cause): claim for claim in changes.claims}
@@ -167,10 +168,9 @@ class MemoryLedger:
             found.transactions.update(beyond(self.transactions, found.transactions, touched.transactions))
         for place, (_, cause) in (*touched.customers.items(), *touched.followers.items()):
             found.people.setdefault(place, cause)
-        owned = self._owners()
-        for (provider, subscription), (_, cause) in sorted(touched.subscriptions.items(), key=lambda each: each[1][1]):
-            if (owner := owned.get((provider, subscription))) is not None:
-                found.people.setdefault((provider, owner), cause)
+        for place, (_, cause) in sorted(touched.subscriptions.items(), key=lambda each: each[1][1]):
+            for owner in {owned[place] for owned in (self._owned_before, self._owners()) if place in owned}:
+                found.people.setdefault((place[0], owner), cause)
         return found
 
     def _reaching(self, paid: Transaction, touched: Touched, horizon: timedelta) -> Iterator[tuple[datetime, str]]:
@@ -219,7 +219,7 @@ class MemoryLedger:
         loaded = sorted({*asked, *others, *(ref[0] for chain in chains.values() for ref in chain)})
         lines_of = {key: self._of_same_customer(self.transactions[key]) for key in loaded}
         previous = {key: _neighbour(lines_of[key], key, -1) for key in loaded}
-        known_standings = {*loaded, *(key for key in previous.values() if key)}
+        stood = {*loaded, *filter(None, previous.values())}
         return CaseFile(
             transactions={key: self._led(self.transactions[key]) for key in loaded},
             customers={place: p.customer for place, p in self.people.items() if p.customer is not None},
@@ -229,7 +229,7 @@ class MemoryLedger:
             descriptions=self._described(),
             previous=previous,
             followed=frozenset(key for key in loaded if _neighbour(lines_of[key], key, 1) is not None),
-            standings={key: self.standings[key][1] for key in known_standings if key in self.standings},
+            standings={key: self.standings[key][1] for key in stood & self.standings.keys()},
             products=self._products(),
             chains=chains,
             credited_by=credited_by,

@@ -1,6 +1,6 @@
 """Write what recording changed, and find the transactions it can affect."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -318,8 +318,8 @@ def _add_beyond(connection: Connection, touched: Touched, found: Affected) -> No
         found.transactions.setdefault(key, cause)
 
 
-def add_owners(connection: Connection, touched: Touched, found: Affected) -> None:
-    """Add the customers whose products have another history now; only occasions other than payments ask for them."""
+def owners(connection: Connection, touched: Touched) -> set[tuple[SubscriptionKey, str]]:
+    """Whose products are on the subscriptions touched."""
     rows = fetch(
         connection,
         """
@@ -330,9 +330,14 @@ def add_owners(connection: Connection, touched: Touched, found: Affected) -> Non
         """,
         wanted=_moments(touched.subscriptions),
     )
-    subscriptions = ((touched.subscriptions[(row.provider, row.key)][1], row) for row in rows)
-    for cause, row in sorted(subscriptions, key=lambda each: each[0]):  # of several causes the first by name
-        found.people.setdefault((row.provider, row.provider_customer_key), cause)
+    return {((row.provider, row.key), row.provider_customer_key) for row in rows}
+
+
+def add_owners(owned: Iterable[tuple[SubscriptionKey, str]], touched: Touched, found: Affected) -> None:
+    """Add the customers whose products have another history now; only occasions other than payments ask for them."""
+    for place, owner in sorted(owned, key=lambda each: touched.subscriptions[each[0]][1]):
+        # Of several causes the first by name.
+        found.people.setdefault((place[0], owner), touched.subscriptions[place][1])
 
 
 def _moments(touched: Mapping[tuple[str, str], tuple[datetime, str]]) -> str:

@@ -46,7 +46,7 @@ class Ledger(Protocol):
 
     def load_customers(
         self, people: Collection[ProviderCustomerKey], customers: Collection[str], *, with_standings: bool
-    ) -> list[tuple[CustomerFile, frozenset[ProviderCustomerKey]]]:
+    ) -> "list[NamedFile]":
         """One file per customer, linked or not, with all the names it goes by; standings if they are asked for."""
 
     def load_booked_on(self, subjects: Collection[str]) -> dict[str, list[Commission]]:
@@ -54,6 +54,10 @@ class Ledger(Protocol):
 
     def book(self, bookings: Sequence[Booking]) -> None:
         """Append entries to the ledger, and say what each commission now is."""
+
+
+#: A customer's file, and all the names it goes by.
+NamedFile = tuple[CustomerFile, frozenset[ProviderCustomerKey]]
 
 
 class Holding:
@@ -68,7 +72,11 @@ class Holding:
         return False
 
     def for_judging(self, case: CaseFile) -> bool:
-        """Before anything is booked."""
+        """Before anything is booked on payments."""
+        return False
+
+    def for_occasions(self, files: Sequence[NamedFile]) -> bool:
+        """Before anything is booked on other occasions."""
         return False
 
 
@@ -95,7 +103,7 @@ def judge_again(ledger: Ledger, affected: Affected, program: Program, holding: H
     booked, paying = _payments(ledger, affected.transactions, program, holding)
     if program.docket.on_occasions:
         people = {**(paying if program.docket.occasions_count_payments else {}), **affected.people}
-        booked += _occasions(ledger, people, affected.customers, program)
+        booked += _occasions(ledger, people, affected.customers, program, holding)
     return booked
 
 
@@ -133,12 +141,18 @@ def _payments(
 
 
 def _occasions(
-    ledger: Ledger, people: Mapping[ProviderCustomerKey, str], customers: Mapping[str, str], program: Program
+    ledger: Ledger,
+    people: Mapping[ProviderCustomerKey, str],
+    customers: Mapping[str, str],
+    program: Program,
+    holding: Holding,
 ) -> list[Booking]:
     if not people and not customers:
         return []
     counting = program.docket.occasions_count_payments
     files = ledger.load_customers(people, customers, with_standings=counting)
+    while holding.for_occasions(files):
+        files = ledger.load_customers(people, customers, with_standings=counting)
     booked = ledger.load_booked_on({subject for file, _ in files for subject in subjects_of(file)})
     bookings: list[Booking] = []
     for file, names in files:

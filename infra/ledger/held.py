@@ -5,14 +5,14 @@ of them locked that it is judged by. Whoever changes a fact finds the payments t
 who paid them. So of two at work at once one comes second, and sees what the other did.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
 from domain import ids
 from domain.case import CaseFile
 from domain.errors import TryLater
-from infra.ledger.deciding import Holding
+from infra.ledger.deciding import Holding, NamedFile
 from infra.locks import lock_customers
 
 
@@ -43,3 +43,11 @@ class Held(Holding):
         places = {(paid.provider, paid.provider_customer_key or "") for paid in case.transactions.values()}
         owners = (case.customers.get(place) for place in places)
         return self.take({lock_name(*place) for place in places} | {owner for owner in owners if owner is not None})
+
+    def for_occasions(self, files: Sequence[NamedFile]) -> bool:
+        """Whoever owns a product that changed: it may be billed to another."""
+        return self.take(
+            name
+            for file, names in files
+            for name in ([file.customer] if file.customer is not None else [lock_name(*place) for place in names])
+        )

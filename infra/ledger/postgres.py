@@ -10,13 +10,13 @@ from domain.catalogue import Catalogue
 from domain.commissions import Commission
 from domain.decide import Affected, Booking
 from domain.facts import BillingEvent
-from domain.known import Changes, Known, ProviderCustomerKey, Touched
+from domain.known import Changes, Known, ProviderCustomerKey, SubscriptionKey, Touched
 from domain.occasions import CustomerFile
 from domain.standings import Standing
 from infra import tables
 from infra.ledger.bookings import book
 from infra.ledger.case_files import later_transactions, load_case_file
-from infra.ledger.changes import add_owners, affected, apply_changes
+from infra.ledger.changes import add_owners, affected, apply_changes, owners
 from infra.ledger.customer_files import load_booked_on, load_customer_files
 from infra.ledger.known import load_known
 from infra.ledger.shapes import standing_row
@@ -31,6 +31,8 @@ class PostgresLedger:
         self._horizon = program.horizon
         self._by_email = program.links_by_email
         self._has_occasions = bool(program.docket.on_occasions)
+        #: Whose products were before what was applied last: one may have become another's.
+        self._owned_before: set[tuple[SubscriptionKey, str]] = set()
         self._needed = program.docket.needed
         self._asks_of_the_whole = program.docket.asks_of_the_whole
 
@@ -40,13 +42,15 @@ class PostgresLedger:
 
     def apply(self, changes: Changes) -> None:
         """Write every change."""
+        if self._has_occasions and changes.touched.subscriptions:
+            self._owned_before = owners(self._connection, changes.touched)
         apply_changes(self._connection, changes)
 
     def affected(self, touched: Touched, horizon: timedelta) -> Affected:
         """What must be judged again."""
         found = affected(self._connection, touched, horizon, with_wholes=self._asks_of_the_whole)
         if self._has_occasions and touched.subscriptions:
-            add_owners(self._connection, touched, found)
+            add_owners(self._owned_before | owners(self._connection, touched), touched, found)
         return found
 
     def load_case(self, keys: Collection[str]) -> CaseFile:

@@ -301,6 +301,17 @@ on 2026-02-12   stripe    sub_1 of cus_1 trialing: Inbox 99.00 USD              
 expect          sub_1/Inbox trial
 expect          5.00 USD to ada by begun, pending
 """,
+    "a product that turns out to be another customer's leaves room in a limit for the next": """
+on 2026-01-01   trigger   first: 7.00 USD when a product is bought, once per customer
+on 2026-01-05   stripe    in_1 of cus_1 paid 99.00 USD Inbox on sub_1
+on 2026-01-06   stripe    in_2 of cus_1 paid 49.00 USD Live Chat on sub_2
+expect          7.00 USD to ada by first, pending
+on 2026-01-04   stripe    sub_1 of cus_9 trialing: Inbox 99.00 USD               # nobody's; told late
+expect          7.00 USD to ada by first, pending
+on 2026-02-02   customer  cus_9 is hooli of bob
+expect          7.00 USD to ada by first, pending
+expect          7.00 USD to bob by first, pending
+""",
     "an occasion that turns out to have been another moment's moves": """
 on 2026-01-01   trigger   lost: 1.00 USD when a product changes, to churned
 on 2026-01-05   stripe    sub_1 of cus_1 active: Inbox 99.00 USD

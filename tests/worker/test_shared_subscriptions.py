@@ -13,6 +13,7 @@ from infra.batch import Translated, process, translated
 from infra.clock import system_clock
 from infra.inbox import Envelope, claim, give_back
 from infra.ledger.moves import move_commission
+from infra.locks import lock_customers
 from infra.program import ProgramReader
 from infra.translating import events_of
 from infra.unit_of_work import unit_of_work
@@ -212,3 +213,42 @@ def test_a_product_is_whose_subscription_it_is_whoever_pays(stage: Stage, order:
     for place in order:
         stage.play([told[place]])
     assert stage.ask("select provider_customer_key, status from products") == [("cus_2", "active")]
+
+
+def bought() -> dict[str, Any]:
+    """5.00 USD for the first product that a customer buys."""
+    action = {"type": "flat", "amount": 500, "currency": "usd", "limit": {"per_customer": 1}}
+    return {"event": "product_created", "action": action, "now": DAY_0 - timedelta(days=60)}
+
+
+def owed(stage: Stage) -> list[tuple[str, str]]:
+    """Subscription and partner of what is paid for products that were bought."""
+    return stage.ask("""
+        select split_part(subject, ':', 3), partner_key from commissions where trigger_key = 'bought'
+        and amount_minor <> 0 order by 1
+    """)
+
+
+def test_a_product_that_turns_out_to_be_another_s_leaves_room_for_the_next(stage: Stage) -> None:
+    """What a parent paid for is its child's: the parent's next product is its first, and the child's pays, too."""
+    stage.trigger("bought", **bought())
+    stage.play([of_ada(), CHARGE, paid("in_2", "cus_1", 5_000, 2, subscription="sub_2")])
+    before = owed(stage)
+    stage.play([stripe_events.subscription("sub_1", customer="cus_2", items=[item("prod_inbox")], at=DAY_0)])
+    assert (len(before), len(owed(stage))) == (1, 2)
+
+
+def test_nobody_s_occasions_are_judged_while_another_worker_has_them(stage: Stage) -> None:
+    """A parent's payment changes its child's product: the child is waited for, and its product is paid for once."""
+    stage.trigger("bought", **bought())
+    begun = stripe_events.subscription(
+        "sub_1", customer="cus_2", items=[item("prod_inbox")], status="incomplete", at=DAY_0
+    )
+    stage.play([begun])
+    customer = stage.ask("select customer from provider_customers where provider_customer_key = 'cus_2'")[0][0]
+    with stage.engine.connect() as holder, stage.engine.connect() as one, unit_of_work(holder):
+        assert lock_customers(holder, [customer])
+        work(stage, one, [CHARGE])
+        assert owed(stage) == []
+    settle(stage)
+    assert len(owed(stage)) == 1
