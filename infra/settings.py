@@ -6,7 +6,8 @@ Nothing here runs at import. A value is never echoed in an error, and secrets st
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ WEBHOOK_SECRETS = ("stripe_webhook_secrets", "chargebee_webhook_users")
 #: Each may be in a file of its own, which `<NAME>_FILE` names: a running process gets no other environment, but a file
 #: may change.
 _IN_FILES = (*WEBHOOK_SECRETS, "sealing_keys")
+#: How alike a name must be to one of ours to be a slip of it and not another program's.
+_NEARLY = 0.9
 
 #: A shorter signing secret can be guessed; the real ones have 32 characters and more.
 SECRET_LENGTH_MIN = 16
@@ -322,7 +325,17 @@ def _read_env_file(path: Path | None) -> tuple[dict[str, str], tuple[str, ...]]:
         for binding in bindings
         if binding.error
     )
-    return {binding.key: binding.value for binding in bindings if binding.key and binding.value}, problems
+    read = {binding.key: binding.value for binding in bindings if binding.key and binding.value}
+    return read, (*problems, *_misspelt(path, read))
+
+
+def _misspelt(path: Path, names: Iterable[str]) -> Iterator[str]:
+    """Names that are nearly a setting's: what was meant would not hold, and nothing would say so."""
+    ours = [field.upper() for field in Settings.model_fields]
+    known = {*ours, *(f"{field.upper()}_FILE" for field in _IN_FILES)}
+    for name in names:
+        if name not in known and (meant := get_close_matches(name.upper(), ours, 1, _NEARLY)):
+            yield f"{path}: {name} is no setting; write {meant[0]}"
 
 
 def _problem(error: ErrorDetails) -> str:

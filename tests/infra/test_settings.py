@@ -179,6 +179,21 @@ def test_a_broken_env_file_is_reported_by_line(tmp_path: Path) -> None:
     assert "never_closed" not in str(caught.value)
 
 
+def test_a_misspelt_name_in_the_env_file_is_reported(tmp_path: Path) -> None:
+    """What is nearly a setting is named with what was meant, all at once; names of other programs are theirs."""
+    env_file = tmp_path / ".env"
+    env_file.write_text(
+        f"COMPOSE_PROJECT_NAME=shop\nSTRIPE_WEBHOOK_SECRET={SECRET}\nSEALING_KEYS_FILE=\nHOLD_DAY=30\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, env_file)
+    assert caught.value.problems == (
+        f"{env_file}: STRIPE_WEBHOOK_SECRET is no setting; write STRIPE_WEBHOOK_SECRETS",
+        f"{env_file}: HOLD_DAY is no setting; write HOLD_DAYS",
+    )
+
+
 def test_a_missing_env_file_is_no_problem(tmp_path: Path) -> None:
     """Without `.env` the environment alone decides."""
     assert load_settings({"PORT": "9300"}, tmp_path / ".env").port == 9300
