@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
@@ -31,6 +32,8 @@ class Repeatable:
     actor: str
     key: str
     digest: bytes
+    #: Of the bytes as they came: what was kept by versions before this one.
+    digest_of_bytes: bytes = b""
 
 
 def repeatable(request: Request, body: bytes, actor: str) -> Repeatable | None:
@@ -40,8 +43,17 @@ def repeatable(request: Request, body: bytes, actor: str) -> Repeatable | None:
         return None
     if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
         raise Rejected(f"must be 1 to {KEY_LENGTH_MAX} printable ASCII characters", "idempotency-key")
-    digest = hashlib.sha256(f"POST {request.url.path}?{request.url.query}\n".encode("utf-8", "surrogateescape") + body)
-    return Repeatable(actor, key, digest.digest())
+    place = f"POST {request.url.path}?{request.url.query}\n".encode("utf-8", "surrogateescape")
+    digests = (hashlib.sha256(place + said).digest() for said in (_meant(body), body))
+    return Repeatable(actor, key, *digests)
+
+
+def _meant(body: bytes) -> bytes:
+    """The same for every spelling of one JSON document; what is none is as it came."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(body), order="sorted")
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return body
 
 
 def lock_of(actor: str, key: str) -> int:
@@ -67,7 +79,7 @@ def earlier_answer(connection: Connection, asked: Repeatable, now: datetime) -> 
     )
     if not found:
         return None
-    if bytes(found[0].request_digest) != asked.digest:
+    if bytes(found[0].request_digest) not in (asked.digest, asked.digest_of_bytes):
         raise Conflict("this Idempotency-Key was used for another request; use a new one", "idempotency-key")
     if found[0].answer is None:
         raise Conflict("this request was done, and its answer held a secret that is shown once; make another one")

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from sqlalchemy import text
@@ -48,6 +49,19 @@ def test_of_simultaneous_different_requests_one_is_done(api: Api) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         assert sorted(pool.map(send, range(AT_ONCE))) == [200] + [409] * (AT_ONCE - 1)
     assert len(api.get("/product_book")["items"]) == 1
+
+
+def test_the_same_words_in_another_order_are_the_same_request(api: Api) -> None:
+    """White space and the order of names say nothing; another value does, and so does another order of a list."""
+
+    def send(content: str, status: int = 200) -> Any:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "once"}
+        return api.call("POST", "/product_book", status, content=content, headers=headers)
+
+    made = send('{"name": "Inbox", "aliases": ["a", "b"]}')
+    assert send('{ "aliases":["a","b"],\n"name":"\\u0049nbox"}') == made
+    for other in ('{"name": "inbox", "aliases": ["a", "b"]}', '{"name": "Inbox", "aliases": ["b", "a"]}'):
+        assert send(other, 409)["errors"][0]["field"] == "idempotency-key"
 
 
 def test_a_request_in_the_way_is_waited_for_and_then_refused(api: Api, stage: Stage) -> None:
