@@ -23,8 +23,9 @@ from infra.database import DURABLE
 
 _log = structlog.get_logger()
 
-#: A connection that breaks within this many seconds was broken before.
-_AT_ONCE_S = 0.5
+#: A connection that breaks within this many seconds was broken before. Should it not have been, and the rows be there,
+#: the second try finds them by their keys.
+_AT_ONCE_S = 0.2
 #: Deadlocks and serialization failures are tried again this often in all.
 ATTEMPTS_MAX = 3
 
@@ -83,8 +84,6 @@ class InboxWriter:
     def __init__(self, open_connection: Callable[[], psycopg.Connection]) -> None:
         self._open = open_connection
         self._connection: psycopg.Connection | None = None
-        #: From here on an error leaves open whether the rows are there.
-        self._committing = False
         self._has_worked = False
 
     def connect(self) -> None:
@@ -108,12 +107,12 @@ class InboxWriter:
             try:
                 return Written(created=self._insert(rows))
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
-                if not self._rolled_back() or attempt == ATTEMPTS_MAX:
+                if attempt == ATTEMPTS_MAX:
                     return _all_refused(rows, error)
                 time.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311
             except (psycopg.DataError, psycopg.IntegrityError, ValueError) as error:
                 # ValueError: what psycopg itself cannot write down, such as a lone surrogate.
-                return self._halves(rows, error) if self._rolled_back() else _all_refused(rows, error)
+                return self._halves(rows, error)
             except (psycopg.Error, Lost, OSError) as error:
                 # Read-only after a failover, shutting down, disk full, gone: another connection may fare better.
                 stale = attempt == 1 and self._was_stale(began_s)
@@ -142,15 +141,13 @@ class InboxWriter:
                 connection.close()
 
     def _insert(self, rows: Sequence[Row]) -> frozenset[tuple[str, str]]:
-        self._committing = False
+        """One round trip: the statement commits by itself, and has its answer only after that."""
         self.connect()
         assert self._connection is not None
-        cursor = self._connection.execute(_INSERT, _columns(rows), prepare=True)
-        created = frozenset((str(provider), str(event_key)) for provider, event_key in cursor)
         reach("before_commit")
-        self._committing = True
-        self._connection.commit()
+        cursor = self._connection.execute(_INSERT, _columns(rows), prepare=True)
         reach("after_commit")
+        created = frozenset((str(provider), str(event_key)) for provider, event_key in cursor)
         self._has_worked = True
         return created
 
@@ -158,17 +155,7 @@ class InboxWriter:
         """Whether the connection had ended while nobody used it: a server that restarted may well be back."""
         connection = self._connection
         lost_at_once = connection is not None and connection.broken and time.monotonic() - began_s < _AT_ONCE_S
-        return lost_at_once and self._has_worked and not self._committing
-
-    def _rolled_back(self) -> bool:
-        """Whether the connection is fit for another statement."""
-        try:
-            assert self._connection is not None
-            self._connection.rollback()
-        except (psycopg.Error, OSError):
-            self.close()
-            return False
-        return True
+        return lost_at_once and self._has_worked
 
     def _halves(self, rows: Sequence[Row], error: Exception) -> Written:
         if len(rows) == 1:
@@ -178,7 +165,7 @@ class InboxWriter:
 
 
 def connections_of(engine: Engine) -> Callable[[], psycopg.Connection]:
-    """Opens connections as `engine` would, but owned by the caller: no pool takes them back."""
+    """Opens connections as `engine` would, but owned by the caller; each statement is a transaction of its own."""
 
     def open_connection() -> psycopg.Connection:
         pooled = engine.raw_connection()
@@ -200,6 +187,7 @@ def _complain_of_forgetfulness(connection: psycopg.Connection) -> None:
     query = "select name from pg_settings where name = any(%s) and setting = 'off'"
     off = [str(name) for (name,) in connection.execute(query, (list(DURABLE),))]
     connection.rollback()
+    connection.autocommit = True
     if off:
         _log.error("database.unsafe", off=off, reason="an event answered with 200 could be lost in a crash")
 

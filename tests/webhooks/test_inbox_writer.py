@@ -96,9 +96,13 @@ def test_one_poisonous_row_does_not_hold_up_the_others(make_writer: MakeWriter, 
     assert own_stored("select count(*) from inbox") == [(199,)]
 
 
-def test_rows_the_server_refuses_are_found_among_others(make_writer: MakeWriter, own_stored: Query) -> None:
-    """Values that only the server's own checks refuse are isolated too."""
-    run_on_each_insert(own_stored, "if new.event_type = 'bad' then raise check_violation; end if")
+@pytest.mark.parametrize("at_commit", [False, True])
+def test_rows_the_server_refuses_are_found_among_others(
+    make_writer: MakeWriter, own_stored: Query, *, at_commit: bool
+) -> None:
+    """Values that only the server's own checks refuse are isolated too, be it as late as at the commit."""
+    refuse_bad = "if new.event_type = 'bad' then raise check_violation; end if"
+    run_on_each_insert(own_stored, refuse_bad, at_commit=at_commit)
     rows = [row(f"evt_{number}", event_type="bad" if number in (3, 4) else "good") for number in range(8)]
     written = make_writer().write(rows)
     assert set(written.refused) == {("stripe", "evt_3"), ("stripe", "evt_4")}
