@@ -243,32 +243,27 @@ select key, min(cause) as cause from (
 """  # noqa: E501
 
 
+#: The latest charge before a credit that it may be of.
+_CHARGE = """(
+    select p.transaction_key from transaction_lines p
+    join transactions t on t.key = p.transaction_key and t.currency = credits.currency
+    where p.provider = credits.provider and p.subscription_key = credits.subscription_key
+        and p.product_key = credits.product_key and p.gross_minor > p.discount_minor
+        and p.occurred_at <= credits.occurred_at
+        and (p.occurred_at, p.transaction_key collate "C") < (credits.occurred_at, credits.key) {besides}
+    order by p.occurred_at desc, p.transaction_key collate "C" desc limit 1
+)"""
 #: A whole that is credited takes back of the latest charge that any of its lines is of, what earlier ones left of that.
 #: Where it may be of another charge now, so do other credits on all that was charged together with either: with the
 #: charge that each line is of now, and with the latest that was not told anew, of which it may have been before.
-_BEYOND = """
+_BEYOND = f"""
 with credits as (
     select t.key, t.provider, t.currency, t.occurred_at, c.subscription_key, c.product_key
     from transactions t join transaction_lines c on c.transaction_key = t.key and c.gross_minor < c.discount_minor
     where t.key = any(:found)
 ), charges as (
     select credits.key as credit, credits.occurred_at, charge.transaction_key from credits cross join lateral (
-        (select p.transaction_key from transaction_lines p
-            join transactions t on t.key = p.transaction_key and t.currency = credits.currency
-            where p.provider = credits.provider and p.subscription_key = credits.subscription_key
-                and p.product_key = credits.product_key and p.gross_minor > p.discount_minor
-                and p.occurred_at <= credits.occurred_at
-                and (p.occurred_at, p.transaction_key collate "C") < (credits.occurred_at, credits.key)
-            order by p.occurred_at desc, p.transaction_key collate "C" desc limit 1)
-        union
-        (select p.transaction_key from transaction_lines p
-            join transactions t on t.key = p.transaction_key and t.currency = credits.currency
-            where p.provider = credits.provider and p.subscription_key = credits.subscription_key
-                and p.product_key = credits.product_key and p.gross_minor > p.discount_minor
-                and p.occurred_at <= credits.occurred_at
-                and (p.occurred_at, p.transaction_key collate "C") < (credits.occurred_at, credits.key)
-                and p.transaction_key <> all(:told)
-            order by p.occurred_at desc, p.transaction_key collate "C" desc limit 1)
+        {_CHARGE.format(besides="")} union {_CHARGE.format(besides="and p.transaction_key <> all(:told)")}
     ) charge
 )
 select distinct also.transaction_key as key, charges.credit from charges
