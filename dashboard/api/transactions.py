@@ -62,7 +62,7 @@ class LineItem(BaseModel):
     """One product's share of a payment, or a line that names none."""
 
     key: str
-    external_subscription_key: str | None = Field(description="As the provider told it, or as it was posted.")
+    external_subscription_key: str | None = Field(description="Of its product; where it has none, as it was posted.")
     external_product_key: str | None
     product_book_key: str | None
     product_key: str | None = Field(description="The customer's product: `<subscription>/<product>`.")
@@ -218,7 +218,7 @@ def _line(shown: ShownLine) -> LineItem:
     has_both = subscription is not None and product is not None
     return LineItem(
         key=shown.line.key,
-        external_subscription_key=shown.told.subscription_key,
+        external_subscription_key=subscription,
         external_product_key=product,
         product_book_key=shown.entry.key if shown.entry else None,
         product_key=ids.product_key_of(str(subscription), str(product)) if has_both else None,

@@ -183,8 +183,8 @@ def test_a_line_may_be_posted_in_the_words_it_is_shown_in(program: Stage, api: A
     lines = [{"amount": 100, "external_subscription_key": "lic-1"}, {"amount": 50, "product_key": "lic-2/prod_chat"}]
     posted = {"amount": 150, "currency": "usd", "customer_key": "acme", "created_at": PAID, "lines": lines}
     made = api.post("/transactions", {"key": "order-1", **posted})
-    shown = [(line["product_key"], line["amount"]) for line in made["lines"]]
-    assert sorted(shown) == [("lic-1/prod_inbox", 100), ("lic-2/prod_chat", 50)]
+    shown = [(line["product_key"], line["external_subscription_key"], line["amount"]) for line in made["lines"]]
+    assert sorted(shown) == [("lic-1/prod_inbox", "lic-1", 100), ("lic-2/prod_chat", "lic-2", 50)]
     twice = {"amount": 150, "subscription_key": "lic-1", "external_subscription_key": "lic-2"}
     refused = api.post("/transactions", {**posted, "lines": [twice]}, status=400)
     assert [each["field"] for each in refused["errors"]] == ["lines[0].external_subscription_key"]
