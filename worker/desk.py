@@ -14,6 +14,7 @@ from infra.checks import Step, consistent, take_step
 from infra.clock import Clock, system_clock
 from infra.database import make_engine, oldest_transaction
 from infra.embedded.parent_watch import exit_when_orphaned
+from infra.erasure import take_erasure_step
 from infra.inbox import counts
 from infra.ledger.moves import PORTION, release
 from infra.locks import try_chore
@@ -33,7 +34,7 @@ STATEMENT_TIMEOUT_S = 30.0
 HUNG_EXIT_CODE = 70
 FAILED_EXIT_CODE = 71
 _COMPLAINTS_EVERY_S = 10.0
-#: How long one ring goes on checking invariants.
+#: How long one ring goes on checking invariants, or erasing.
 CHECK_SLICE_S = 2.0
 #: A due row that is older than this is a reason to look.
 LATE_AFTER_S = 60
@@ -60,7 +61,7 @@ class Desk:
         assert settings.database_url is not None
         self._times = times
         self._clock = clock
-        self._hold_days = settings.hold_days
+        self._settings = settings
         self._engine = _engine(settings.database_url, times)
         self._closing = threading.Event()
         self._hands = Hands(self._engine, settings, stopping=self._closing)
@@ -136,7 +137,7 @@ class Desk:
                 with self._engine.connect() as connection, unit_of_work(connection):
                     if not try_chore(connection, 2):
                         return
-                    count = release(connection, self._clock(), self._hold_days)
+                    count = release(connection, self._clock(), self._settings.hold_days)
                 if count:
                     log.info("commissions.released", count=count)
                 more = count >= PORTION
@@ -156,6 +157,18 @@ class Desk:
                 if step is None:
                     return
                 _log_step(step)
+        except DBAPIError as error:
+            if not is_transient(error) or connection_was_lost(error):
+                self._complain(error)
+
+    def erase(self) -> None:
+        """Go on with the erasures that were asked for, for a slice of time, as `check` does."""
+        until_s = time.monotonic() + CHECK_SLICE_S
+        try:
+            while time.monotonic() < until_s and not self._closing.is_set():
+                with self._engine.connect() as connection, unit_of_work(connection):
+                    if not take_erasure_step(connection, self._settings, self._clock()):
+                        return
         except DBAPIError as error:
             if not is_transient(error) or connection_was_lost(error):
                 self._complain(error)

@@ -4,7 +4,7 @@ from celery import Celery
 
 from infra.broker import DRAIN_TASK
 from worker.desk import Desk
-from worker.schedule import CHECK_TASK, DELIVER_TASK, RECONCILE_TASK, RELEASE_TASK, WATCH_TASK
+from worker.schedule import CHECK_TASK, DELIVER_TASK, ERASE_TASK, RECONCILE_TASK, RELEASE_TASK, WATCH_TASK
 
 _desk: Desk | None = None
 
@@ -29,6 +29,7 @@ def register(app: Celery) -> None:
     app.task(name=RELEASE_TASK, ignore_result=True)(release_commissions)
     app.task(name=CHECK_TASK, ignore_result=True)(check_invariants)
     app.task(name=DELIVER_TASK, ignore_result=True)(deliver_webhooks)
+    app.task(name=ERASE_TASK, ignore_result=True)(erase_persons)
     app.task(name=RECONCILE_TASK, ignore_result=True)(reconcile)
 
 
@@ -50,6 +51,11 @@ def release_commissions() -> None:
 def check_invariants() -> None:
     """Go on checking that the books are right."""
     _at_desk().check()
+
+
+def erase_persons() -> None:
+    """Go on erasing whoever somebody asked for."""
+    _at_desk().erase()
 
 
 def deliver_webhooks() -> None:

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from fastapi import Query
 from starlette.responses import Response
 
-from dashboard.api import customers, products, rewards, transactions
+from dashboard.api import customer_erasures, customers, products, rewards, transactions
 from dashboard.fields import LongKey
 from dashboard.pages.routes import Mistakes, PageVisit, ThisPage, manager_pages, paged
 from dashboard.pages.typed import moment_of
-from domain.errors import Missing
+from domain.errors import Missing, Rejected
+from domain.problems import quoted
 from infra.ledger.attributions import load_attributions
 
 router = manager_pages()
@@ -53,6 +54,16 @@ def read(page: ThisPage, key: LongKey) -> Response:
     return _show(page, key)
 
 
+@router.post("/customers/{key:path}/erasures")
+def erase(page: ThisPage, key: LongKey) -> Response:
+    """Have a worker erase who they are, once somebody has typed their key and is still the one who signed in."""
+    done = page.attempt(lambda: _erased(page, key))
+    if isinstance(done, Mistakes):
+        return _show(page, key, done, erasing=True)
+    said = "A worker is erasing who they are; load this page again in a moment."
+    return page.done(page.templates.path_to("/customers", key), said)
+
+
 @router.post("/customers/{key:path}")
 def change(page: ThisPage, key: LongKey) -> Response:
     """Say whose they are from now on, or what describes them. A field that is left as it was says nothing."""
@@ -70,6 +81,16 @@ def change(page: ThisPage, key: LongKey) -> Response:
 
     done = page.attempt(save)
     return _show(page, key, done) if isinstance(done, Mistakes) else page.done(page.address(), _SAVED)
+
+
+def _erased(page: PageVisit, key: str) -> None:
+    item = customers.read(page, key).data
+    if page.form.get("typed_key") not in (item.customer_key, item.key):
+        raise Rejected(
+            f"must be {quoted(item.customer_key or item.key)}, typed by you: this cannot be undone", "typed_key"
+        )
+    page.confirm()
+    customer_erasures.erase(page, key)
 
 
 def _link(page: PageVisit, key: str, unlinked: customers.CustomerItem) -> Response:
@@ -103,7 +124,8 @@ def _list(page: PageVisit, filters: customers.Filters, mistakes: Mistakes | None
     return page.show("customers.html", filters=asked, found=found, mistakes=mistakes)
 
 
-def _show(page: PageVisit, key: str, mistakes: Mistakes | None = None) -> Response:
+def _show(page: PageVisit, key: str, mistakes: Mistakes | None = None, *, erasing: bool = False) -> Response:
+    """`erasing`: the mistakes are of that form."""
     item = customers.read(page, key).data
     about: dict[str, Any] = {"products": [], "more_products": False, "payments": [], "commissions": [], "history": ()}
     if item.customer_key is None:
@@ -120,4 +142,5 @@ def _show(page: PageVisit, key: str, mistakes: Mistakes | None = None) -> Respon
     found = products.list_products(page, had).data
     about |= {"products": found.items, "more_products": found.has_more}
     about["payments"] = transactions.list_transactions(page, payments).data.items
-    return page.show("customer.html", item=item, mistakes=mistakes, **about)
+    about["erasures"] = customer_erasures.list_erasures(page, key).data.items
+    return page.show("customer.html", item=item, mistakes=mistakes, erasing=erasing, **about)

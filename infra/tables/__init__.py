@@ -5,6 +5,7 @@ from infra.tables.checks import checks
 from infra.tables.columns import metadata
 from infra.tables.commissions import commission_entries, commissions
 from infra.tables.customers import claims, customer_descriptions, customers, provider_customers
+from infra.tables.erasures import erasures
 from infra.tables.inbox import inbox
 from infra.tables.outgoing import webhook_deliveries, webhook_earlier_secrets, webhook_endpoints
 from infra.tables.payments import payment_links, reversals, standings, transaction_lines, transactions
@@ -34,6 +35,7 @@ __all__ = (
     "commissions",
     "customer_descriptions",
     "customers",
+    "erasures",
     "idempotent_answers",
     "inbox",
     "member_tokens",

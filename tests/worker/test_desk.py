@@ -15,11 +15,14 @@ import pytest
 import structlog
 from sqlalchemy import Engine, text
 
+from infra.clock import system_clock
 from infra.crashpoint import KILLED_EXIT_CODE
+from infra.erasure import request_erasure
 from infra.locks import own_program, try_chore
 from infra.providers.stripe import example_events as stripe
 from infra.providers.stripe.example_events import line
 from infra.settings import load_settings
+from infra.unit_of_work import unit_of_work_on
 from tests.conftest import OF_THIS_DATABASE, REPOSITORY
 from tests.stage import LONG_AGO, Stage
 from worker.desk import Desk, DeskTimes
@@ -202,6 +205,20 @@ def test_the_books_are_checked_by_one_at_a_time(stage: Stage) -> None:
         broken, checked = _checked(desk)
     assert broken[:2] == ("error", "invariant.broken")
     assert checked == ("error", "books.checked", 10, 1)
+
+
+def test_whom_somebody_asked_to_erase_is_erased(stage: Stage) -> None:
+    """A ring does all that was asked for, and says so by key; with nothing asked for it does nothing."""
+    with _desk(_url(stage)) as desk:
+        desk.drain()
+        ((customer,),) = stage.ask("select key from customers order by key limit 1")
+        with unit_of_work_on(stage.engine) as connection:
+            request_erasure(connection, customer, "person:grace@example.com", system_clock())
+        with structlog.testing.capture_logs() as logs:
+            desk.erase()
+            desk.erase()
+        assert [(each["event"], each["customer"]) for each in logs] == [("customer.erased", customer)]
+    assert stage.ask("select customer, outcome is not null from erasures") == [(customer, True)]
 
 
 def _checked(desk: Desk) -> list[tuple[Any, ...]]:

@@ -1,16 +1,14 @@
 """`customers`: what only an operator does to them."""
 
 import sys
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from domain.errors import Rejected
-from infra.audit import OPERATOR, record_change
-from infra.erasure import Person, erase, mentioned, person_called
-from infra.program import ProgramReader
+from infra.audit import OPERATOR
+from infra.erasure import Person, erase_found, mentioned, note_erased, person_called
 from infra.replays import Which
 from infra.rows import fetch
 from infra.settings import Settings, load_settings
@@ -20,9 +18,6 @@ from worker.replaying import DryRun, replay_events
 from worker.terminal import AsJson, database, out, print_found, progress
 
 commands = typer.Typer(no_args_is_help=True, help="Customers, as far as it takes an operator.")
-
-#: Numbers below the last that was read, which may be committed late: far more than the receiver has in flight.
-_LATE_COUNT = 10_000
 
 
 @commands.command("link")
@@ -88,33 +83,13 @@ def _try(engine: Engine, settings: Settings, person: Person, events: set[int], l
     with unit_of_work_on(engine) as connection:
         trial = connection.begin_nested()
         try:
-            return _erased(connection, settings, person, events, last)
+            return erase_found(connection, settings, person, events, last)
         finally:
             trial.rollback()
 
 
 def _do(engine: Engine, settings: Settings, person: Person, events: set[int], last: int) -> dict[str, Any]:
     with unit_of_work_on(engine) as connection:
-        found = _erased(connection, settings, person, events, last)
-        counts = {name: value for name, value in found.items() if name not in ("customer", "customer_key")}
-        record_change(
-            connection, actor=OPERATOR, action="customer.erased", subject=f"customer:{person.key}", details=counts
-        )
+        found = erase_found(connection, settings, person, events, last)
+        note_erased(connection, OPERATOR, found)
     return found
-
-
-def _erased(connection: Connection, settings: Settings, person: Person, events: set[int], last: int) -> dict[str, Any]:
-    """With what came in since the search."""
-    program = ProgramReader(settings).read(connection)
-    found = erase(connection, person, events | _arrived_since(connection, person, last), program)
-    return {"customer": person.key, "customer_key": person.customer_key, **asdict(found)}
-
-
-def _arrived_since(connection: Connection, person: Person, last: int) -> set[int]:
-    events: set[int] = set()
-    after: int | None = max(last - _LATE_COUNT, 0)
-    while after is not None:
-        portion = mentioned(connection, person, after)
-        events |= set(portion.events)
-        after = portion.after
-    return events
