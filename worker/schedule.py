@@ -16,7 +16,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": DRAIN_TASK, "schedule": 5.0, "options": {"expires": 5}},
     "deliver": {"task": DELIVER_TASK, "schedule": 5.0, "options": {"expires": 5}},
     "watch": {"task": WATCH_TASK, "schedule": 60.0, "options": {"expires": 60}},
-    "release": {"task": RELEASE_TASK, "schedule": 60.0, "options": {"expires": 60}},
+    # Two looks at an index of what is due.
+    "release": {"task": RELEASE_TASK, "schedule": 5.0, "options": {"expires": 5}},
     # A slice each time; a new check begins only once the last one is old enough, see `infra.checks`.
     "check": {"task": CHECK_TASK, "schedule": 60.0, "options": {"expires": 60}},
     # What somebody asked for on a page is under way while they look.

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from tests.conftest import REPOSITORY
+from worker.schedule import SCHEDULE
 
 #: One ring of beat, with nothing listening where the broker should be.
 _ONE_RING = """
@@ -36,6 +37,12 @@ def test_a_ring_that_cannot_be_sent_is_one_line() -> None:
     assert done.returncode == 0, done.stderr
     assert "a ring could not be sent, sweeps do without" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_falls_due_is_released_within_seconds() -> None:
+    """An instalment that was due when it was earned is shown as pending about as soon as its payment is judged."""
+    assert SCHEDULE["release"]["schedule"] <= 5
+    assert all(each["options"]["expires"] <= each["schedule"] for each in SCHEDULE.values())
 
 
 def test_missing_addresses_are_named_at_once() -> None:
