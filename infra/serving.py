@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +19,10 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from infra.embedded.parent_watch import exit_with_supervisor
 from infra.hangup import Terminal
-from infra.settings import Settings, SettingsError
+from infra.log import configure_logging
+from infra.settings import Settings, SettingsError, load_settings
 
 #: Also how long a connection may sit idle between two requests.
 HEADERS_WITHIN_S = 10
@@ -29,10 +32,38 @@ CONNECTIONS_MAX = 2048
 #: From the signal to stop to the stop itself: for whoever has connected to send the request.
 LAST_REQUESTS_WITHIN_S = 0.3
 
+#: All there is time for between a SIGTERM and the end: reading a body, committing it, saying so. `attribution up` waits
+#: no longer either.
+STOP_WITHIN_S = 10.0
+
 #: Linux's number for it; Python has no name.
 _SO_ATTACH_FILTER = 26
 
 _ADDRESS = "0.0.0.0"  # noqa: S104 - callers come from outside
+
+
+def begin(
+    process: str, port_name: str, port_of: Callable[[Settings], int], *, never_block: bool = False
+) -> Settings | None:
+    """Get ready to serve: settings read, port free, log set up; None where that cannot be, after saying why."""
+    try:
+        settings = load_settings()
+        require_addresses(settings)
+        require_free_port(port_name, port_of(settings))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return None
+    exit_with_supervisor()
+    configure_logging(process, never_block=never_block, log_format=settings.log_format)
+    return settings
+
+
+def end_in_time(complain: Callable[[], None]) -> None:
+    """End a process that was told to stop and does not: nobody was promised what is not committed."""
+    time.sleep(STOP_WITHIN_S - 1)
+    complain()
+    time.sleep(0.2)
+    os._exit(1)
 
 
 def require_addresses(settings: Settings) -> None:
