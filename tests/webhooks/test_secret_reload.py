@@ -117,7 +117,7 @@ def test_a_reload_disturbs_nothing_in_flight(receiver: ReceiverProcess, env_file
     [
         ("STRIPE_WEBHOOK_SECRETS=short\n", "STRIPE_WEBHOOK_SECRETS: secret 1 of 1 is shorter than 16 characters"),
         (f"STRIPE_WEBHOOK_SECRETS={SECRET}\nHOLD_DAYS=soon\n", "HOLD_DAYS: "),
-        (f"STRIPE_WEBHOOK_SECRET={SECRET}\n", "STRIPE_WEBHOOK_SECRETS: is not set any more"),
+        (f"STRIPE_WEBHOOK_SECRET={SECRET}\n", "STRIPE_WEBHOOK_SECRET is no setting; write STRIPE_WEBHOOK_SECRETS"),
         (f"STRIPE_WEBHOOK_SECRETS={SECRET}\n", "CHARGEBEE_WEBHOOK_USERS: is not set any more"),
         (f"STRIPE_WEBHOOK_SECRETS_FILE=nowhere/{SECRET}\n", "STRIPE_WEBHOOK_SECRETS_FILE: cannot be read"),
     ],
@@ -129,7 +129,7 @@ def test_what_is_wrong_is_named_and_the_old_secrets_stay(
     """After a bad change and SIGHUP the log names the setting, never a value; the old secret is believed."""
     env_file.write_text(content)
     line = reload(receiver, "secrets.kept")
-    assert any(each.startswith(problem) for each in line["problems"])
+    assert any(problem in each for each in line["problems"])
     assert line["level"] == "error"
     assert line["accepted"]["stripe"] == [fingerprint(OLD_SECRET)]
     assert receiver.deliver(event_body("evt_1"), secret=OLD_SECRET).status_code == 200
