@@ -150,7 +150,7 @@ class Messenger:
     async def _send(self, sender: Sender, delivery: Claimed) -> DeliveryMark:
         now = self._clock()
         try:
-            sent = await sender.send(replace(delivery, secrets=tuple(map(self._seal.open, delivery.secrets))), now)
+            sent = await sender.send(replace(delivery, secrets=self._seal.open_all(delivery.secrets)), now)
         except SealBroken as error:
             return failed(delivery, str(error), now)
         except Exception as error:

@@ -5,6 +5,7 @@ then stays readable once there is a key, until it is sealed.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -53,6 +54,14 @@ class Seal:
             return self._fernet.decrypt(stored.removeprefix(_SEALED)).decode()
         except InvalidToken:
             raise SealBroken from None
+
+    def open_all(self, stored: Sequence[str]) -> tuple[str, ...]:
+        """The present secret, which comes first, and those of the earlier ones that open. Raises SealBroken."""
+        found = [self.open(stored[0])]
+        for each in stored[1:]:
+            with suppress(SealBroken):
+                found.append(self.open(each))
+        return tuple(found)
 
 
 def seal_all(connection: Connection, seal: Seal) -> int:

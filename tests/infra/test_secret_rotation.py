@@ -118,6 +118,17 @@ def test_earlier_secrets_are_sealed_like_the_present_one(stage: Stage, target: W
     assert stage.ask("select secret from webhook_earlier_secrets") != [(stored[0],)]
 
 
+def test_a_rotation_mends_an_endpoint_whose_secret_cannot_be_opened(stage: Stage, target: WebhookTarget) -> None:
+    """Its key is lost: with a new secret it is told again, though the old one was to go on signing and cannot."""
+    key = registered(stage, target, seal=Seal([new_key()]))
+    pay(stage)
+    assert posted(stage) == PostReport(failed_count=1)
+    target.secret = rotated(stage, key, seal=Seal([SEALING_KEY]))
+    make_due(stage)
+    assert posted(stage) == PostReport(delivered_count=1)
+    assert [received.verified for received in target.received] == [True]
+
+
 def test_deleting_an_endpoint_erases_every_secret(stage: Stage, target: WebhookTarget) -> None:
     """The earlier ones go with the present one; what is not there cannot be rotated."""
     key = registered(stage, target)
