@@ -151,10 +151,12 @@ def _no_page(request: Request, error: Exception) -> Response:
 
 
 def _add_health(app: FastAPI, health: Health) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", include_in_schema=False)
     async def alive() -> Response:
         return PlainTextResponse("ok\n")
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", include_in_schema=False)
     async def ready() -> Response:
         problem = await health.problem()

@@ -20,10 +20,15 @@ _EVENT = """
 
 
 def list_events(
-    connection: Connection, *, state: str | None = None, event_type: str | None = None, limit: int = 20
+    connection: Connection,
+    *,
+    state: str | None = None,
+    event_type: str | None = None,
+    provider: str | None = None,
+    limit: int = 20,
 ) -> list[dict[str, Any]]:
     """The newest envelopes, without their bodies."""
-    wanted = {"state": state, "event_type": event_type}
+    wanted = {"state": state, "event_type": event_type, "provider": provider}
     return events_page(connection, {name: value for name, value in wanted.items() if value is not None}, limit=limit)[0]
 
 

@@ -45,6 +45,13 @@ def test_what_is_not_there_is_said_in_the_common_form(api: Api, method: str, pat
     assert set(document) == {"message", "status", "errors"}
 
 
+def test_monitors_may_ask_with_head(dashboard: DashboardProcess) -> None:
+    """`/healthz` and `/readyz` answer HEAD as they answer GET, with nothing behind the headers."""
+    for path in ("/healthz", "/readyz"):
+        answer = httpx.head(f"{dashboard.url}{path}")
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_a_path_says_which_methods_it_has(api: Api) -> None:
     """405 names all methods of the path."""
     assert api.client.delete("/product_book").headers["allow"] == "GET, POST"

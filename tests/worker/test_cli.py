@@ -98,13 +98,16 @@ def test_events_are_listed_with_what_became_of_them(attribution: Attribution, st
 
 
 def test_events_are_narrowed(attribution: Attribution, stage: Stage) -> None:
-    """State, type and limit narrow the list; where nothing is left, it says so."""
+    """State, type, provider and limit narrow the list; where nothing is left, it says so."""
     assert len(attribution("events", "list", "--limit", "2", "--json").document) == 2
     (only,) = attribution("events", "list", "--type", "invoice.paid", "--json").document
     assert only["outcome"]["transactions"] == ["stripe:in_1"]
     answer = attribution("events", "list", "--state", "dead")
     assert (answer.code, answer.out) == (0, "no events\n")
     assert attribution("events", "list", "--state", "dead", "--json").document == []
+    told = attribution("events", "list", "--provider", "stripe", "--json").document
+    assert {each["provider"] for each in told} == {"stripe"}
+    assert attribution("events", "list", "--provider", "chargebee", "--json").document == []
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])

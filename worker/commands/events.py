@@ -23,12 +23,13 @@ State = Annotated[InboxState | None, typer.Option(help="Only events in this stat
 def events_list(
     state: State = None,
     type_: Type = None,
+    provider: Provider = None,
     limit: Annotated[int, typer.Option(min=1, max=250, help="How many, newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List what came in, newest first, and what became of it."""
     with database() as engine, unit_of_work_on(engine) as connection:
-        found = list_events(connection, state=state, event_type=type_, limit=limit)
+        found = list_events(connection, state=state, event_type=type_, provider=provider, limit=limit)
     print_found(found, as_json, lambda: showing_inbox.events(out(), found))
 
 
