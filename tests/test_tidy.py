@@ -130,3 +130,11 @@ def test_every_payload_is_used(files: list[SourceFile]) -> None:
     assert unused_payloads(files) == []
     forgotten = SourceFile("tests/golden/read.json", "{}")
     assert unused_payloads([forgotten]) == ["tests/golden/read.json"]
+
+
+def test_each_decision_has_a_number_of_its_own(files: list[SourceFile]) -> None:
+    """Decisions are counted from 0001 without a gap or a repetition, and each one's heading has its number."""
+    decisions = sorted((file for file in files if file.is_under("docs/decisions")), key=lambda file: file.path)
+    numbers = [PurePosixPath(file.path).name[:4] for file in decisions]
+    assert numbers == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    assert [file.text[2:6] for file in decisions] == numbers
