@@ -2,13 +2,17 @@
 
 An answer is kept in the transaction that did the work, for a day, and only where the work was done: a request that
 was refused changed nothing and is judged anew. Whoever sends a key that is being worked on waits for its answer.
+An answer with a secret is sealed with what only the caller has: whoever reads the database reads nothing in it.
 """
 
+import base64
 import hashlib
-from dataclasses import dataclass
+import hmac
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
+from cryptography.fernet import Fernet
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
@@ -21,6 +25,8 @@ from infra.rows import fetch
 KEPT_FOR = timedelta(hours=24)
 KEY_LENGTH_MAX = 255
 REPLAYED = "idempotent-replayed"
+#: How what is sealed begins; no JSON does.
+_SEALED = b"gAAAA"
 #: Old answers that one request clears away: more than it adds.
 _CLEARED_COUNT = 20
 
@@ -32,6 +38,8 @@ class Repeatable:
     actor: str
     key: str
     digest: bytes
+    #: What the caller has and we do not keep: the secret of an API key, the cookie of a session.
+    credential: str = field(repr=False)
     #: Of the bytes as they came: what was kept by versions before this one.
     digest_of_bytes: bytes = b""
 
@@ -44,8 +52,9 @@ def repeatable(request: Request, body: bytes, actor: str) -> Repeatable | None:
     if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
         raise Rejected(f"must be 1 to {KEY_LENGTH_MAX} printable ASCII characters", "idempotency-key")
     place = f"POST {request.url.path}?{request.url.query}\n".encode("utf-8", "surrogateescape")
-    digests = (hashlib.sha256(place + said).digest() for said in (_meant(body), body))
-    return Repeatable(actor, key, *digests)
+    meant, spelt = (hashlib.sha256(place + said).digest() for said in (_meant(body), body))
+    credential = request.headers.get("authorization", "").partition(" ")[2].strip()
+    return Repeatable(actor, key, meant, credential, spelt)
 
 
 def _meant(body: bytes) -> bytes:
@@ -82,8 +91,10 @@ def earlier_answer(connection: Connection, asked: Repeatable, now: datetime) -> 
     if bytes(found[0].request_digest) not in (asked.digest, asked.digest_of_bytes):
         raise Conflict("this Idempotency-Key was used for another request; use a new one", "idempotency-key")
     if found[0].answer is None:
-        raise Conflict("this request was done, and its answer held a secret that is shown once; make another one")
-    return Response(bytes(found[0].answer), found[0].status, {REPLAYED: "true"}, "application/json")
+        raise Conflict("this request was done, and its answer is not kept any more; read what it made")
+    said = bytes(found[0].answer)
+    said = _seal(asked).decrypt(said) if said.startswith(_SEALED) else said
+    return Response(said, found[0].status, {REPLAYED: "true"}, "application/json")
 
 
 def keep_answer(connection: Connection, asked: Repeatable, answer: Response, *, is_secret: bool, now: datetime) -> None:
@@ -107,9 +118,14 @@ def keep_answer(connection: Connection, asked: Repeatable, answer: Response, *, 
             "key": asked.key,
             "digest": asked.digest,
             "status": answer.status_code,
-            "answer": None if is_secret else bytes(answer.body),
+            "answer": _seal(asked).encrypt(bytes(answer.body)) if is_secret else bytes(answer.body),
             "until": now - KEPT_FOR,
             "count": _CLEARED_COUNT,
             "now": now,
         },
     )
+
+
+def _seal(asked: Repeatable) -> Fernet:
+    key = hmac.new(asked.credential.encode("utf-8", "surrogateescape"), b"kept answers", hashlib.sha256).digest()
+    return Fernet(base64.urlsafe_b64encode(key))

@@ -75,7 +75,7 @@ class Visit:
     who: Caller | PartnerMember | Person
     now: datetime
     request_id: str
-    #: Set by an endpoint whose answer is shown once: it is not kept for repeats.
+    #: Set by an endpoint whose answer is shown once: for repeats it is kept sealed.
     answer_is_secret: bool = False
 
     @property

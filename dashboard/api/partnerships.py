@@ -203,7 +203,7 @@ def list_tokens(visit: ThisVisit, key: Key, page: Annotated[Page, Query()]) -> A
 
 @router.post("/{key}/tokens")
 def issue_token(visit: ThisVisit, key: Key, body: NewToken) -> Answer[IssuedToken]:
-    """Make a token for a member. It is shown once: a repeat with the same Idempotency-Key is refused with 409."""
+    """Make a token for a member. It is shown once: here, and to a repeat with the same Idempotency-Key."""
     _read(visit, key)
     token_key, token = create_member_token(visit.connection, key, body.member_key)
     visit.answer_is_secret = True

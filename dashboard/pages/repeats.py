@@ -1,18 +1,15 @@
 """Forms that make something: sent twice, they make it once, and whoever sent them twice sees what came of it.
 
 Each such form has a value of its own, drawn whenever it is shown (`once` in `parts.html`); it is to a page what the
-Idempotency-Key is to the API, and answers are kept as there. A page may show a secret, so what is kept is sealed with
-what only the browser's cookie holds.
+Idempotency-Key is to the API, and answers are kept as there: sealed with what only the browser's cookie holds.
 """
 
-import base64
 import hashlib
 import hmac
 import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from cryptography.fernet import Fernet
 from sqlalchemy import Connection
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -35,10 +32,10 @@ def repeatable_form(
         return None
     content = sorted((name, value) for name, value in form.items() if name not in {ONCE, *beside})
     key = hmac.new(cookie.encode(), once.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-    return Repeatable(actor, f"form {key}", hashlib.sha256(json.dumps([path, content]).encode()).digest())
+    return Repeatable(actor, f"form {key}", hashlib.sha256(json.dumps([path, content]).encode()).digest(), cookie)
 
 
-def answer_before(connection: Connection, sent: Repeatable, cookie: str, now: datetime) -> Response | None:
+def answer_before(connection: Connection, sent: Repeatable, now: datetime) -> Response | None:
     """What came of this form when it was sent before; waits for one that is under way. Raises Conflict."""
     try:
         earlier = earlier_answer(connection, sent, now)
@@ -50,18 +47,13 @@ def answer_before(connection: Connection, sent: Repeatable, cookie: str, now: da
         ) from None
     if earlier is None:
         return None
-    said = _seal(cookie).decrypt(bytes(earlier.body)).decode()
+    said = bytes(earlier.body).decode()
     if earlier.status_code == _SEE_OTHER:
         return RedirectResponse(said, _SEE_OTHER, HEADERS)
     return HTMLResponse(said, earlier.status_code, HEADERS)
 
 
-def keep_what_came(connection: Connection, sent: Repeatable, answered: Response, cookie: str, now: datetime) -> None:
-    """Keep what a form that did its work is answered with."""
+def keep_what_came(connection: Connection, sent: Repeatable, answered: Response, now: datetime) -> None:
+    """Keep what a form that did its work is answered with: the page, or where it leads."""
     said = answered.headers.get("location", "").encode() or bytes(answered.body)
-    sealed = Response(_seal(cookie).encrypt(said), answered.status_code)
-    keep_answer(connection, sent, sealed, is_secret=False, now=now)
-
-
-def _seal(cookie: str) -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(hmac.new(cookie.encode(), b"kept answers", hashlib.sha256).digest()))
+    keep_answer(connection, sent, Response(said, answered.status_code), is_secret=True, now=now)

@@ -227,15 +227,14 @@ async def _answer_once(page: PageVisit, answer: Callable[[], Coroutine[Any, Any,
     )
     if sent is None:
         return await answer()
-    cookie = page.session.value
-    earlier = await run_in_threadpool(answer_before, page.connection, sent, cookie, page.now)
+    earlier = await run_in_threadpool(answer_before, page.connection, sent, page.now)
     if earlier is not None:
         if earlier.status_code == 303:
             await run_in_threadpool(add_notice, page.connection, page.session, _DONE_BEFORE)
         return earlier
     came = await answer()
     if came.status_code == 303 or page.answer_is_secret:
-        await run_in_threadpool(keep_what_came, page.connection, sent, came, cookie, page.now)
+        await run_in_threadpool(keep_what_came, page.connection, sent, came, page.now)
     return came
 
 

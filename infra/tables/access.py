@@ -67,7 +67,7 @@ idempotent_answers = Table(
     Column("idempotency_key", Text, primary_key=True),
     Column("request_digest", LargeBinary, nullable=False),
     Column("status", SmallInteger, nullable=False),
-    #: Null: the answer held a secret, which is shown once.
+    #: What the caller was told; sealed if it holds a secret. Null: it named a person who was erased since.
     Column("answer", LargeBinary),
     at("created_at", server_default=func.now()),
     Index("idempotent_answers_by_age", "created_at"),
