@@ -5,6 +5,7 @@ import sys
 import structlog
 
 from dashboard.app import create_app
+from infra.long_lived import spare_what_is_loaded
 from infra.serving import begin, end_in_time, serve
 
 _log = structlog.get_logger()
@@ -20,6 +21,7 @@ def main() -> int:
     def announce_stop() -> None:
         app.state.health.stopping = True
 
+    spare_what_is_loaded()
     serve(
         app,
         settings.dashboard_port,

@@ -1,4 +1,4 @@
-"""Long-running processes and Python's garbage collector: a fifth of the worker's time went into looking at modules."""
+"""Long-running processes and Python's garbage collector, which took a fifth of a drain's or a preview's time."""
 
 import gc
 

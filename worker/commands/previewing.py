@@ -9,6 +9,7 @@ import typer
 
 from domain.errors import Rejected
 from infra.clock import system_clock
+from infra.long_lived import spare_what_is_loaded
 from infra.previews import document, preview
 from infra.settings import load_settings
 from infra.unit_of_work import unit_of_work_on
@@ -35,6 +36,7 @@ def preview_draft(
 ) -> None:
     """Say what a draft trigger would have paid, per partner and product, beside what was paid. Changes nothing."""
     draft, settings = _read(trigger), load_settings()
+    spare_what_is_loaded()
     with database(settings) as engine, unit_of_work_on(engine) as connection, progress("Judging") as told:
         now = system_clock()
         found = preview(connection, draft, from_, to or now, settings, replaces=replaces, now=now, progress=told)
