@@ -53,6 +53,8 @@ Work = Callable[[Connection, Sequence[Translated]], BatchResult]
 #: Envelopes claimed at once: enough to spread the cost of a batch's statements, few enough to leave other drains their
 #: customers. With 200 an event costs up to a fifth more than with 400; with 400 drains on few customers are worst.
 BATCH = 300
+#: With so many of them put off, working on the rest costs more than it helps.
+MUCH = BATCH // 4
 #: In a backlog that is old every batch is followed by one of so many that have just come due.
 NEWEST = 50
 #: After this long a drain lets its caller look at other things; what is still due rings again.
@@ -62,13 +64,10 @@ SLICE_S = 2.0
 FETCH_BUDGET_S = 5.0
 #: How soon an event is due again that its provider was not asked about, because that one is slow or silent.
 FETCH_DELAY = timedelta(seconds=10)
-#: What is about customers whom others have is put off: tried again with what comes next, for so long. Then it is
-#: given back: a claim must end well within its lease, whatever the next batch takes.
+#: For so long what is about busy customers is kept and tried again; given back then, a claim ends within its lease.
 PUT_OFF_S = 2.0
-#: Between two tries when there is nothing else to do, twice as long each time, for a try costs as much as the locks it
-#: asks for; and how soon it is due again once it was given back.
-BUSY_PAUSE_S = 0.02
-BUSY_PAUSE_MAX_S = 0.2
+#: Between two tries when nothing else is to be done, each time twice as long; and how soon it is due after that.
+BUSY_PAUSE_S, BUSY_PAUSE_MAX_S = 0.02, 0.2
 BUSY_DELAY = timedelta(milliseconds=50)
 DISK_FULL = "53100"
 
@@ -91,7 +90,7 @@ class DrainReport:
                 self.failed_count += 1
 
     def add(self, other: "DrainReport") -> None:
-        """What another drain did meanwhile."""
+        """Count what another did."""
         self.processed_count += other.processed_count
         self.failed_count += other.failed_count
         self.more = self.more or other.more
@@ -115,10 +114,10 @@ class Drain:
         fetch_budget_s: float = FETCH_BUDGET_S,
         slice_s: float = SLICE_S,
         on_full: Callable[[], None] = lambda: None,
+        gives_way: bool = False,
     ) -> None:
-        """Once `stopping` is set, no further batch is begun; nor after `slice_s` of one run.
-
-        `on_full` is called whenever a full batch was claimed, before it is worked on.
+        """Once `stopping` is set, no further batch is begun; nor after `slice_s` of one run; nor, by one that
+        `gives_way`, where others have much of its batch. `on_full` is called for a full batch, before the work.
         """
         self._engine = engine
         self._settings = settings
@@ -127,6 +126,7 @@ class Drain:
         self._fetch_budget_s = fetch_budget_s
         self._slice_s = slice_s
         self._on_full = on_full
+        self._gives_way = gives_way
         self._reader = ProgramReader(settings)
         self._completer = Completer(settings)
         #: How far this slice has come in a backlog.
@@ -135,7 +135,7 @@ class Drain:
         self._is_full = False
         #: Suspects are few, and looking for them is not free: once a slice, and while there are any.
         self._suspicious = True
-        #: Claimed and read, but others had their customers; and when it was claimed at the earliest.
+        #: Claimed and read, but others had their customers; claimed at the earliest when, and when to try again.
         self._put_off: list[Translated] = []
         self._put_off_since_s: float | None = None
         self._rest_s = BUSY_PAUSE_S
@@ -168,7 +168,8 @@ class Drain:
             self._suspicious = self._turn(connection, report, claim_suspects) > 0
             self._give_back_put_off(connection)
         self._put_off_for_a_while(connection, began_s, has_come_on=report.done_count > done_count)
-        return bool(count or self._suspicious or self._put_off) or not was_at_the_front
+        is_in_the_way = self._gives_way and len(self._put_off) > MUCH
+        return not is_in_the_way and (bool(count or self._suspicious or self._put_off) or not was_at_the_front)
 
     def _put_off_for_a_while(self, connection: Connection, began_s: float, *, has_come_on: bool) -> None:
         """Keep what was put off while it is fresh; where nothing else comes on, rest a moment."""

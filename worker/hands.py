@@ -1,7 +1,7 @@
 """Two drains that work as one: while batches are full, the second works on the next one beside the first.
 
 A drain alone takes turns with PostgreSQL: while one computes, the other has nothing to do. The second has a connection,
-claims and locks of its own, as if it were another process, and is at rest unless there is a backlog.
+claims and locks of its own, as if it were another process, and is at rest unless there is a backlog of many customers.
 """
 
 import threading
@@ -17,7 +17,7 @@ class Hands:
 
     def __init__(self, engine: Engine, settings: Settings, *, stopping: threading.Event | None = None) -> None:
         """Once `stopping` is set, no further batch is begun."""
-        self._second = Drain(engine, settings, stopping=stopping)
+        self._second = Drain(engine, settings, stopping=stopping, gives_way=True)
         self._first = Drain(engine, settings, stopping=stopping, on_full=self._call_second)
         self._helping: _Helping | None = None
         self._slice_s: float | None = None

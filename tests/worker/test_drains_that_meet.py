@@ -102,8 +102,8 @@ def test_what_stays_busy_is_given_back(engine: Engine) -> None:
 def test_two_hands_share_a_backlog(engine: Engine) -> None:
     """In a backlog both take batches, and what they come to is one report; each effect happens once."""
     stage = one_partner(engine)
-    stage.play([customer(number) for number in range(40)])
-    stage.store(payment(number, number % 40) for number in range(4 * BATCH))
+    stage.play([customer(number) for number in range(4 * BATCH)])
+    stage.store(payment(number, number) for number in range(4 * BATCH))
     took = _backends_that_mark(engine)
     report = Hands(engine, stage.settings).run()
     assert (report.processed_count, report.failed_count) == (4 * BATCH, 0)
@@ -120,6 +120,24 @@ def test_the_second_hand_rests_unless_a_batch_is_full(engine: Engine) -> None:
     assert hands.run().processed_count == BATCH - 10 + 3
     assert len(took) == 1
     assert hands.busy_since_s is None
+
+
+def test_the_second_hand_gives_way_where_the_first_has_the_customers(engine: Engine) -> None:
+    """On a backlog of few customers one works, and the other does not keep trying: few events are claimed twice."""
+    stage = one_partner(engine)
+    stage.play([customer(1)])
+    stage.store(payment(number, 1) for number in range(4 * BATCH))
+    claims: list[int] = []
+    event.listen(
+        engine,
+        "after_cursor_execute",
+        lambda connection, cursor, statement, *_: (
+            claims.append(cursor.rowcount) if "with due as" in statement else None
+        ),
+    )
+    assert Hands(engine, stage.settings).run(slice_s=60).processed_count == 4 * BATCH
+    assert 4 * BATCH <= sum(claims) <= 6 * BATCH
+    assert_sums_right(stage, 4 * BATCH)
 
 
 def test_trouble_of_the_second_hand_is_trouble_of_both(engine: Engine) -> None:
