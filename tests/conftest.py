@@ -29,6 +29,8 @@ OF_THIS_DATABASE = " and database = (select oid from pg_database where datname =
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+# Not a test module, but it asserts; named here, before any test can import it.
+pytest.register_assert_rewrite("tests.domain.tables")
 # How long one example takes is the machine's affair; a test that hangs meets pytest's own timeout.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")

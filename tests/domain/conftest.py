@@ -8,7 +8,6 @@ from hypothesis import Phase, settings
 
 from domain import periods, windows
 
-pytest.register_assert_rewrite("tests.domain.tables")
 settings.register_profile(
     "mutation", phases=(Phase.explicit, Phase.generate), database=None, print_blob=False, deadline=None
 )
