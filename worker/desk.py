@@ -149,29 +149,32 @@ class Desk:
 
         Celery waits for its tasks when it is told to stop: what a slice leaves is taken on at the next ring.
         """
+        self._for_a_slice(self._check_step)
+
+    def erase(self) -> None:
+        """Go on with the erasures that were asked for, for a slice of time, as `check` does."""
+        self._for_a_slice(self._erase_step)
+
+    def _for_a_slice(self, step: Callable[[], bool]) -> None:
+        """Step by step until the slice is over or a step finds nothing to do."""
         until_s = time.monotonic() + CHECK_SLICE_S
         try:
-            while time.monotonic() < until_s and not self._closing.is_set():
-                with consistent(self._engine) as connection, unit_of_work(connection):
-                    step = take_step(connection, self._clock()) if try_chore(connection, 3) else None
-                if step is None:
-                    return
-                _log_step(step)
+            while time.monotonic() < until_s and not self._closing.is_set() and step():
+                pass
         except DBAPIError as error:
             if not is_transient(error) or connection_was_lost(error):
                 self._complain(error)
 
-    def erase(self) -> None:
-        """Go on with the erasures that were asked for, for a slice of time, as `check` does."""
-        until_s = time.monotonic() + CHECK_SLICE_S
-        try:
-            while time.monotonic() < until_s and not self._closing.is_set():
-                with self._engine.connect() as connection, unit_of_work(connection):
-                    if not take_erasure_step(connection, self._settings, self._clock()):
-                        return
-        except DBAPIError as error:
-            if not is_transient(error) or connection_was_lost(error):
-                self._complain(error)
+    def _check_step(self) -> bool:
+        with consistent(self._engine) as connection, unit_of_work(connection):
+            step = take_step(connection, self._clock()) if try_chore(connection, 3) else None
+        if step is not None:
+            _log_step(step)
+        return step is not None
+
+    def _erase_step(self) -> bool:
+        with self._engine.connect() as connection, unit_of_work(connection):
+            return take_erasure_step(connection, self._settings, self._clock())
 
     def reconcile(self) -> None:
         """Look whether it is time to compare with the providers' books; the thread beside the drain does it."""
